@@ -1,0 +1,14 @@
+"""The product's settings with a throw-away data folder, a fast password hasher and plain static files."""
+
+import os
+import tempfile
+
+_FOLDER = tempfile.mkdtemp(prefix="sluice-tests-")
+os.environ["SLUICE_DATA"] = os.environ.get("SLUICE_TEST_DATA", _FOLDER)
+
+from webapp.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405
+if "SLUICE_CACHE_URL" not in os.environ:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
