@@ -1,0 +1,78 @@
+# The front door. `make` alone lists what there is.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint fix types arch parity browser bench tiny lock compose-check system-packages translations
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# -- the two commands --------------------------------------------------------------------------------------------------
+run: $(VENV)/.run ## start Sluice and print the link that logs in (PORT=8000, SLUICE_DATA=var)
+	@exec $(BIN)/python manage.py up --port $(or $(PORT),8000)
+
+test: $(VENV)/.test system-packages ## everything: style, types, imports, then every test, quick ones first
+	@$(MAKE) --no-print-directory lint types arch
+	$(BIN)/python -m pytest -q -m "not slow and not services and not browser"
+	$(BIN)/python -m pytest -q -m "slow and not services and not browser"
+	$(BIN)/python -m pytest -q -m "services and not browser"
+	$(BIN)/python -m pytest -q -m browser
+
+# -- the fast round while working --------------------------------------------------------------------------------------
+check: $(VENV)/.test lint types arch ## style, types, import contracts, quick tests
+	$(BIN)/python -m pytest -q -m "not slow and not services and not browser"
+
+lint: $(VENV)/.test ## ruff, djade, migrations complete
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@git ls-files 'templates/*.html' | xargs $(BIN)/djade --check --target-version 5.2
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+fix: $(VENV)/.test ## let ruff and djade put right what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	@git ls-files 'templates/*.html' | xargs $(BIN)/djade --target-version 5.2
+
+types: $(VENV)/.test ## mypy, strict
+	$(BIN)/mypy
+
+arch: $(VENV)/.test ## who may import whom
+	$(BIN)/lint-imports
+
+parity: $(VENV)/.test ## the engine against transformers
+	$(BIN)/python -m pytest -q tests/parity
+
+browser: $(VENV)/.test ## the whole loop in headless Chromium
+	$(BIN)/python -m pytest -q -m browser
+
+bench: $(VENV)/.test ## the engine's speed against transformers.generate, both sides in one run
+	$(BIN)/python -m tests.bench.bench_engine webapp/starter/tiny
+
+# -- what is made rarely -----------------------------------------------------------------------------------------------
+tiny: $(VENV)/.run ## train the bundled checkpoint again, from nothing (OUT=build/tiny)
+	$(BIN)/python -m workers.trainers.tiny --out $(or $(OUT),build/tiny)
+
+lock: $(VENV)/.dev ## resolve pyproject.toml into requirements/*.txt
+	.ci/lock $(BIN)
+
+compose-check: ## docker-compose.yml is well-formed (Debian's docker-compose; needs no engine)
+	docker-compose --profile vllm config --quiet
+
+# -- environments: a stamp a lock file, so that nothing is installed twice ---------------------------------------------
+$(VENV)/.run: requirements/torch.txt requirements/run.txt
+	@.ci/environment "$(PYTHON)" $(VENV) requirements/run.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	@.ci/environment "$(PYTHON)" $(VENV) requirements/test.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+
+system-packages:
+	@.ci/system-packages
