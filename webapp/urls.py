@@ -2,10 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from webapp import home
+from webapp import health, home
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("healthz", health.health, name="health"),
     path("account/", include("webapp.accounts.urls")),
     path("problems/", include("webapp.problems.urls")),
     path("engines/", include("webapp.engines.urls")),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from webapp.accounts.models import AuditEvent, LoginLink, User
+from webapp.accounts.models import AuditEvent, LoginLink, Role, User
 
 
 def record(action: str, subject: str, *, by: User | None, detail: dict[str, object] | None = None) -> None:
@@ -33,3 +33,12 @@ def use_login_link(token: str) -> User | None:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def first_admin() -> User:
+    """The first active admin; on a fresh installation the user `owner`, who has no password and comes in by link."""
+    admin = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    if admin is None:
+        admin = User.objects.create_user("owner", role=Role.ADMIN)
+        record("user.created", "user owner", by=None, detail={"role": Role.ADMIN})
+    return admin
