@@ -1,0 +1,1 @@
+"""Views of curation, one module a noun."""
