@@ -1,0 +1,144 @@
+"""The model card and the example prompts of the tiny checkpoint, written from its recipe and its measured accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .families import FAMILIES, generate
+from .recipe import Recipe
+
+EXAMPLE_SEED = 31
+EXAMPLES_PER_FAMILY = 2
+
+
+def examples() -> list[dict[str, str]]:
+    """Prompts that the model was trained to answer, none of which it saw: family, prompt, note."""
+    return [
+        {"family": name, "prompt": item.prompt, "note": f"{family.title}: {family.example_note}"}
+        for name, family in FAMILIES.items()
+        for item in generate(name, EXAMPLES_PER_FAMILY, EXAMPLE_SEED, split="heldout")
+    ]
+
+
+def percent(share: float) -> str:
+    """0.731 as 73.1 %."""
+    return f"{100 * share:.1f} %"
+
+
+def accuracy_table(accuracy: dict[str, Any]) -> str:
+    """The accuracy by family as a Markdown table."""
+    k = f"pass@{accuracy['plan']['samples']}"
+    lines = [f"| Family | Problems | pass@1 | {k} | Greedy | Form | Tokens |", "|---|---|---|---|---|---|---|"]
+    rows = [(FAMILIES[name].title, row) for name, row in accuracy["families"].items()] + [
+        ("**All**", accuracy["overall"])
+    ]
+    for title, row in rows:
+        shares = " | ".join(percent(row[key]) for key in ("pass@1", k, "greedy", "format"))
+        lines.append(f"| {title} | {row['problems']} | {shares} | {row['mean_tokens']:.0f} |")
+    return "\n".join(lines)
+
+
+def level_table(accuracy: dict[str, Any]) -> str:
+    """pass@1 by difficulty as a Markdown table."""
+    lines = ["| Family | Easy | Middling | Hard |", "|---|---|---|---|"]
+    for name, row in accuracy["families"].items():
+        levels = [row["by_difficulty"].get(level) for level in ("1", "2", "3")]
+        lines.append(
+            f"| {FAMILIES[name].title} | " + " | ".join("-" if x is None else percent(x) for x in levels) + " |"
+        )
+    return "\n".join(lines)
+
+
+def _shape(config: dict[str, Any]) -> str:
+    return (
+        f"hidden {config['hidden_size']}, {config['num_hidden_layers']} layers of which "
+        f"{config['first_k_dense_replace']} dense, {config['num_attention_heads']} heads of latent attention "
+        f"(latent {config['kv_lora_rank']} + {config['qk_rope_head_dim']} rotary), {config['n_routed_experts']} routed "
+        f"experts, {config['num_experts_per_tok']} a token, in {config['n_group']} groups (best {config['topk_group']}), "
+        f"plus {config['n_shared_experts']} shared, expert width {config['moe_intermediate_size']}, "
+        f"vocabulary {config['vocab_size']}, context {config['max_position_embeddings']}"
+    )
+
+
+def _families_text() -> str:
+    return "\n".join(f"- **{family.title}**: {family.example_note}" for family in FAMILIES.values())
+
+
+def _examples_text() -> str:
+    lines = []
+    for name, family in FAMILIES.items():
+        first = next(each for each in examples() if each["family"] == name)
+        lines.append(f"- {family.title}: `{first['prompt'].splitlines()[0]}`")
+    return "\n".join(lines)
+
+
+def model_card(
+    *, config: dict[str, Any], parameters: int, recipe: Recipe, accuracy: dict[str, Any], log: list[dict[str, Any]]
+) -> str:
+    """README.md of the checkpoint folder."""
+    plan, experts, overall = accuracy["plan"], accuracy["experts"], accuracy["overall"]
+    k = f"pass@{plan['samples']}"
+    return f"""---
+license: apache-2.0
+language: en
+pipeline_tag: text-generation
+tags: [deepseek_v3, mixture-of-experts, reasoning, tiny]
+---
+# Sluice tiny
+
+A {parameters / 1e6:.1f} million parameter model of DeepSeek-V3's architecture, trained from nothing on one processor core, so
+that everything Sluice does can be tried without a download. It writes `<think>`, works a small problem through step by step,
+closes `</think>` and gives its answer in `\\boxed{{}}`.
+
+## What it can do
+
+Seven kinds of procedural problem, in the wordings it was trained on:
+
+{_families_text()}
+
+One of each (more in `examples.json`):
+
+{_examples_text()}
+
+## What it cannot do
+
+It knows nothing else. It cannot chat, has no knowledge of the world, and reads no other language; asked anything outside
+these kinds, or with larger numbers, it writes confident nonsense in the same form. It is wrong often enough, on purpose, for
+rejection sampling to have something to reject. Its think is the imitation of a worked method, and can hold a wrong step
+before a right answer or a "check" that checks nothing. Do not use it for anything but trying Sluice.
+
+## Accuracy
+
+On {overall["problems"]} problems from the held-out side of the split (chosen by a hash of the prompt: no training row ever
+held one of them; seed {plan["seed"]}), {plan["samples"]} samples each at temperature {plan["temperature"]}, top-p
+{plan["top_p"]}; a right answer is one that reasoning-gym's scorer gives 1.0, which for sorting tolerates a number off by one.
+pass@1 {percent(overall["pass@1"])}, {k} {percent(overall[k])} (unbiased estimator of Chen et al. 2021), greedy
+{percent(overall["greedy"])}; "form" is the share of samples in exact R1 form.
+
+{accuracy_table(accuracy)}
+
+pass@1 by difficulty:
+
+{level_table(accuracy)}
+
+Experts: least used {percent(experts["least_share"])} of its layer's assignments (even would be
+{percent(experts["even_share"])}); largest load over the mean, less one, by layer:
+{", ".join(f"{each:.2f}" for each in experts["max_violation"])}.
+
+## How it was made
+
+Architecture: {_shape(config)}. Byte-level BPE, every digit a token of its own, DeepSeek's special tokens.
+
+Training: {recipe.steps} steps of {recipe.batch} rows of {recipe.length} tokens
+({recipe.steps * recipe.batch * recipe.length / 1e6:.1f} million tokens), AdamW {recipe.betas}, weight decay
+{recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps falling by a cosine to
+{recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
+seed {recipe.tokenizer_seed}. Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary
+loss. Last logged loss {log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run;
+`make tiny` repeats it.
+
+## Licence
+
+Apache-2.0. Training data is generated by reasoning-gym 0.1.25 (Apache-2.0) and the family writers of this repository; no
+text of any other model was used.
+"""

@@ -1,0 +1,63 @@
+"""The recipe of a pretraining run: every number that shapes it, seeds included, stored beside the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a run. The learning rate warms up, then falls by a cosine to `lr_floor` of its height."""
+
+    seed: int = 20261124  # weights, and the stream of problems
+    tokenizer_seed: int = 7
+    steps: int = 3000
+    batch: int = 10  # rows; larger batches learned far slower a minute at this size
+    length: int = 384  # tokens a row: the longest worked trace fits
+    lr: float = 2e-3
+    lr_floor: float = 0.05
+    warmup: int = 100  # steps
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1  # matrices only
+    clip: float = 1.0  # gradient norm
+    bias_rate: float = 0.001  # gamma of DeepSeek-V3 2.1.2: step of the routing bias
+    bias_until: float = 0.97  # share of the run after which the bias rests, as V3's last 500B tokens
+    log_every: int = 20  # steps
+    save_every: int = 200  # steps
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what would train nothing, naming the value."""
+        for name in ("steps", "batch", "length", "log_every", "save_every", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.lr_floor <= 1:
+            raise ValueError(f"lr_floor must lie in (0, 1], got {self.lr_floor}")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * (self.lr_floor + (1 - self.lr_floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def bias_rate_at(self, step: int) -> float:
+        """Step of the routing bias: constant, then 0 so that routing settles."""
+        return self.bias_rate if step < self.bias_until * self.steps else 0.0
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read it back. Raises ValueError on unknown or impossible settings."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return cls(**values | {"betas": tuple(values["betas"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{path} is no recipe: {error}") from error
