@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fix types arch parity browser bench tiny lock compose-check system-packages translations
+.PHONY: help run test check lint fix types arch parity browser bench tiny lock starter compose-check system-packages
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench: $(VENV)/.test ## the engine's speed against transformers.generate, both s
 # -- what is made rarely -----------------------------------------------------------------------------------------------
 tiny: $(VENV)/.run ## train the bundled checkpoint again, from nothing (OUT=build/tiny)
 	$(BIN)/python -m workers.trainers.tiny --out $(or $(OUT),build/tiny)
+
+starter: ## choose the starter content again from the folder of real data (DATA=../shared/data)
+	$(BIN)/python .ci/prepare-starter.py $(or $(DATA),../shared/data) webapp/starter
 
 lock: $(VENV)/.dev ## resolve pyproject.toml into requirements/*.txt
 	.ci/lock $(BIN)
