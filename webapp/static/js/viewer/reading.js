@@ -1,0 +1,100 @@
+// The reading view: mathematics typeset, fenced code as code, everything else as the text it is. Nothing becomes markup.
+import { setText } from "./visible.js";
+
+const MOST_FORMULA = 2000; // characters; longer ones stay text
+const OPTIONS = { trust: false, strict: "ignore", throwOnError: false, maxSize: 20, maxExpand: 200, output: "html", errorColor: "inherit" };
+const FENCE = /^(`{3,}|~{3,})([^\n`]*)\n([\s\S]*?)(?:\n\1[^\S\n]*$|$(?![\s\S]))/gm;
+const MATHS = [
+  /\$\$([\s\S]+?)\$\$/y,
+  /\\\[([\s\S]+?)\\\]/y,
+  /\\\(([\s\S]+?)\\\)/y,
+  /(\\begin\{((?:align|aligned|equation|gather|cases|array|matrix|pmatrix|bmatrix|vmatrix)\*?)\}[\s\S]+?\\end\{\2\})/y,
+  /\$(?![\s$])((?:[^$\n\\]|\\[^\n])+?)(?<!\s)\$(?!\d)/y, // a price is not a formula: no space inside, no figure after
+  /(\\boxed\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})/y,
+];
+const BLOCK = new Set([0, 1, 3]);
+
+// [{kind: "text"|"code"|"maths", text, tex, isBlock, note}], whose texts joined give `text` back.
+export function parts(text) {
+  const out = [];
+  let position = 0;
+  for (const match of text.matchAll(FENCE)) {
+    maths(text.slice(position, match.index), out);
+    out.push({ kind: "code", text: match[0], code: match[3], note: match[2].trim() });
+    position = match.index + match[0].length;
+  }
+  maths(text.slice(position), out);
+  return out;
+}
+
+function maths(text, out) {
+  let plain = 0;
+  const opener = /[$\\]/g;
+  while (opener.exec(text)) {
+    const at = opener.lastIndex - 1;
+    const found = formulaAt(text, at);
+    if (!found) {
+      if (text[at] === "\\") opener.lastIndex = at + 2; // an escaped dollar opens nothing
+      continue;
+    }
+    if (at > plain) out.push({ kind: "text", text: text.slice(plain, at) });
+    out.push(found);
+    plain = opener.lastIndex = at + found.text.length;
+  }
+  if (plain < text.length) out.push({ kind: "text", text: text.slice(plain) });
+}
+
+function formulaAt(text, at) {
+  for (const [n, pattern] of MATHS.entries()) {
+    pattern.lastIndex = at;
+    const match = pattern.exec(text.length - at > MOST_FORMULA * 2 ? text.slice(0, at + MOST_FORMULA * 2) : text);
+    if (match && match[1].length <= MOST_FORMULA) return { kind: "maths", text: match[0], tex: match[1], isBlock: BLOCK.has(n) };
+  }
+  return null;
+}
+
+let watcher = null;
+
+// A formula is typeset when it comes near the screen; until then, and where that fails, it is its source.
+function typesetLater(element, tex, isBlock) {
+  element.typeset = () => {
+    try {
+      window.katex.render(tex, element, { ...OPTIONS, displayMode: isBlock });
+    } catch {
+      element.classList.add("failed");
+    }
+  };
+  watcher ??= new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        watcher.unobserve(target);
+        target.typeset();
+      }
+    },
+    { rootMargin: "600px" },
+  );
+  watcher.observe(element);
+}
+
+// An element that shows `text` for reading.
+export function build(text) {
+  const body = document.createElement("div");
+  body.className = "text reading";
+  body.dir = "auto";
+  for (const part of parts(text)) {
+    const element = document.createElement(part.kind === "code" ? "pre" : "span");
+    if (part.kind === "maths") {
+      element.className = part.isBlock ? "maths block" : "maths";
+      element.title = part.text.length > 300 ? `${part.text.slice(0, 300)} …` : part.text;
+    } else if (part.kind === "code") {
+      element.className = "code";
+      element.tabIndex = 0;
+      if (part.note) element.dataset.note = part.note.slice(0, 40);
+    }
+    setText(element, part.kind === "code" ? part.code : part.text);
+    if (part.kind === "maths" && window.katex) typesetLater(element, part.tex, part.isBlock);
+    body.append(element);
+  }
+  return body;
+}
