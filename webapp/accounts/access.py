@@ -7,6 +7,7 @@ from typing import Concatenate, ParamSpec
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
+from django_htmx.middleware import HtmxDetails
 
 from webapp.accounts.models import Role, User
 
@@ -18,6 +19,7 @@ class MemberRequest(HttpRequest):
     """A request whose user is known: LoginRequiredMiddleware has let nobody else through."""
 
     user: User  # type: ignore[assignment]  # narrower than Django's User | AnonymousUser, see above
+    htmx: HtmxDetails  # set by HtmxMiddleware
 
 
 def role_required(role: Role) -> Callable[[View[P]], View[P]]:
