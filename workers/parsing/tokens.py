@@ -1,10 +1,10 @@
 """Token ranges of segments, from the characters that each token covers."""
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 
 from workers.parsing.parse import Segment
-import itertools
 
 
 def with_tokens(

@@ -1,9 +1,10 @@
 """Token ranges of segments."""
 
+import itertools
+
 import pytest
 
 from workers.parsing import parse, with_tokens
-import itertools
 
 PROMPT, COMPLETION = "Q?", "<think>ab</think>\n4"
 
