@@ -25,9 +25,9 @@ ORDERS = {
     "think": ("think_chars", _("Think")),
     "answer": ("answer_chars", _("Answer")),
     "tokens": ("completion_tokens", _("Tokens")),
-    "logprob": ("mean_logprob", _("Log-probability")),
+    "logprob": ("mean_logprob", _("Log-prob.")),
     "entropy": ("mean_entropy", _("Entropy")),
-    "rating": ("rating", _("Rating")),
+    "rating": ("rating", _("Label, rating")),
 }
 
 

@@ -41,7 +41,8 @@ def trace_list(request: MemberRequest) -> HttpResponse:
         "page": page,
         "rows": [(trace, as_list(trace.tags)) for trace in page.object_list],
         "sort": sort,
-        "columns": _columns(sort),
+        "rating": _column("rating", sort),
+        "figures": [_column(name, sort) for name in queries.ORDERS if name != "rating"],
         "verdicts": queries.verdict_counts(traces),
         "query": query.urlencode(),
         "active": [name for name in query if name in criteria.filters],
@@ -61,16 +62,10 @@ def _without_empty(params: QueryDict) -> QueryDict:
     return kept
 
 
-def _columns(sort: str) -> list[dict[str, object]]:
-    """The list's sortable columns, each with the order that a click on it asks for: falling first, then rising."""
-    return [
-        {
-            "words": words,
-            "next": name if sort == f"-{name}" else f"-{name}",
-            "state": {name: "ascending", f"-{name}": "descending"}.get(sort, ""),
-        }
-        for name, (_field, words) in queries.ORDERS.items()
-    ]
+def _column(name: str, sort: str) -> dict[str, object]:
+    """The heading of a sortable column, with the order that a click on it asks for: falling first, then rising."""
+    state = {name: "ascending", f"-{name}": "descending"}.get(sort, "")
+    return {"words": queries.ORDERS[name][1], "next": name if sort == f"-{name}" else f"-{name}", "state": state}
 
 
 @require_GET

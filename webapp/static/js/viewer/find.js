@@ -40,10 +40,11 @@ export class Find {
     const needle = this.field.value;
     this.searched = needle;
     this.ranges = [];
-    for (const pane of this.reader.querySelectorAll(".text:not([hidden])")) this.collect(pane, needle);
-    this.current = -1;
-    this.show();
+    for (const pane of this.reader.querySelectorAll(".words:not([hidden])")) this.collect(pane, needle);
+    // begin with what is not folded away
+    this.current = Math.max(0, this.ranges.findIndex((range) => !folded(range))) - 1;
     if (this.ranges.length) this.next(1);
+    else this.show();
   }
 
   // Places may run over several spans, so the text nodes of a pane are searched as one text.
@@ -79,10 +80,10 @@ export class Find {
     }
     if (!this.ranges.length) return;
     this.current = (this.current + step + this.ranges.length) % this.ranges.length;
-    const place = this.ranges[this.current].startContainer.parentElement;
-    const folded = place.closest("details:not([open])");
-    if (folded) folded.open = true;
-    place.scrollIntoView({ block: "center" });
+    const range = this.ranges[this.current];
+    const fold = folded(range);
+    if (fold) fold.open = true;
+    range.startContainer.parentElement.scrollIntoView({ block: "center" });
     this.show();
   }
 
@@ -96,4 +97,8 @@ export class Find {
     CSS.highlights.set("found", new Highlight(...ranges));
     CSS.highlights.set("found-current", new Highlight(...(current < 0 ? [] : [ranges[current]])));
   }
+}
+
+function folded(range) {
+  return range.startContainer.parentElement.closest("details:not([open])");
 }

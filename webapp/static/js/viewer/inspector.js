@@ -1,5 +1,5 @@
 // All that is known of one token: its text, id, chances, and in every layer its experts with their weights.
-import { categorical, number } from "./palette.js";
+import { expertClass, number } from "./palette.js";
 import { setText } from "./visible.js";
 
 const SPACES = { " ": "␣", "\n": "↵", "\t": "⇥" };
@@ -52,11 +52,8 @@ export class Inspector {
 
 // an expert with its weight as a number and as a bar
 function bar({ expert, weight }) {
-  const { colour, line } = categorical(expert);
   const item = document.createElement("span");
-  item.className = "weight";
-  item.style.setProperty("--c", colour);
-  item.style.setProperty("--s", line);
+  item.className = `weight ${expertClass(expert)}`;
   item.style.setProperty("--w", String(Math.min(1, weight)));
   const name = document.createElement("span");
   name.className = "name";

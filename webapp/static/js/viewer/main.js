@@ -27,6 +27,7 @@ const overlays = [...(byId("overlay")?.options ?? [])].map((option) => option.va
 const find = new Find(reader, byId("find"), words);
 let instruments = null; // tokens, panes, overlay, inspector, walk; null where the trace has no tokens
 
+const isWide = () => !matchMedia("(max-width: 60rem)").matches; // narrower, the inspector is a sheet over the text
 const layerPlace = () => Math.max(0, layers.indexOf(state.layer));
 const painted = () => ({ overlay: state.overlay, layer: layerPlace(), expert: state.expert });
 
@@ -90,7 +91,7 @@ function showView(view) {
   const changed = view !== state.view;
   state.view = view;
   for (const text of reader.querySelectorAll("[data-text]")) {
-    const isTag = text.closest(".pane.tag");
+    const isTag = text.closest(".pane-tag");
     if (view === "reading" && !text.reading && !isTag) {
       text.reading = build(instruments?.panes.list.find((pane) => pane.element === text)?.raw ?? rawText(text));
       text.after(text.reading);
@@ -107,11 +108,8 @@ function showView(view) {
 
 function look(i) {
   const { inspector, panes } = instruments;
+  if (i === null) return; // what was last looked at stays: nothing jumps when the pointer leaves the text
   instruments.looked = i;
-  if (i === null) {
-    inspector.close();
-    return;
-  }
   const text = panes.all.filter(([token]) => token === i).map(([, span]) => rawText(span)).join("");
   inspector.show(i, text, layerPlace());
 }
@@ -133,6 +131,7 @@ async function loadTokens() {
   clearTimeout(slow);
   bar.hidden = true;
   if (walk.reachable === null) walk.reach(panes.all.find(([i]) => i >= config.promptTokens)?.[0] ?? 0);
+  if (instruments.looked === null && isWide()) look(walk.reachable);
   change({});
 }
 
@@ -152,7 +151,7 @@ function startTokens() {
     walk: new Walk(reader, panes, { onLook: look, onFocus }),
     looked: null,
   };
-  if (!matchMedia("(max-width: 60rem)").matches) byId("inspector").hidden = false;
+  if (isWide()) byId("inspector").hidden = false;
   for (let id = 0; id < (config.nExperts ?? 0) && layers.length; id++) {
     byId("expert").append(new Option(words.expert.replace("{id}", id), id));
   }
@@ -178,7 +177,7 @@ function listenToControls() {
   byId("help-button").addEventListener("click", () => byId("help").showModal());
   document.querySelector("[data-action='close-inspector']")?.addEventListener("click", () => {
     instruments?.walk.release();
-    look(null);
+    instruments?.inspector.close();
   });
 }
 
@@ -196,7 +195,10 @@ listen({
   ",": () => follow("a[rel='prev']"),
   ".": () => follow("a[rel='next']"),
   g: () => follow(".crumbs h1 a"),
-  Escape: () => instruments?.walk.release(),
+  Escape: () => {
+    instruments?.walk.release();
+    if (!isWide()) instruments?.inspector.close();
+  },
 });
 toolbar.hidden = false;
 if (hasTokens) startTokens();

@@ -1,5 +1,5 @@
 // Colour beneath the text: what each token shows under the chosen overlay, and the legend that explains it.
-import { categorical, HUES, LEVELS, niceCeiling, number, quantile, scale } from "./palette.js";
+import { expertClass, HUES, LEVELS, niceCeiling, number, quantile, scale, stepClass, STEPS } from "./palette.js";
 
 export const OVERLAYS = ["expert", "gate", "logprob", "entropy", "none"];
 const MOST_CHIPS = 40;
@@ -20,18 +20,12 @@ export class Overlay {
   paintExperts(pairs, { layer, expert }) {
     for (const [i, span] of pairs) {
       const top = this.tokens.strongest(i, layer);
-      const shown = top && (expert === "" || top.expert === expert);
-      const { colour, line } = shown ? categorical(top.expert) : { colour: "transparent", line: "solid" };
-      span.style.setProperty("--c", colour);
-      span.style.setProperty("--s", line);
+      dress(span, top && (expert === "" || top.expert === expert) ? expertClass(top.expert) : "");
     }
   }
 
   paintScale(pairs, { value, low, high }) {
-    for (const [i, span] of pairs) {
-      const t = scale(value(i), low, high);
-      span.style.setProperty("--t", Number.isNaN(t) ? "0" : t.toFixed(3));
-    }
+    for (const [i, span] of pairs) dress(span, stepClass(scale(value(i), low, high)));
   }
 
   // What a sequential overlay measures, and between which values: of all loaded tokens, so that a legend holds for the page.
@@ -76,11 +70,8 @@ export class Overlay {
     const chips = shown.map(([id, count]) => {
       const chip = document.createElement("button");
       chip.type = "button";
-      chip.className = "chip";
+      chip.className = `chip ${expertClass(id)}`;
       chip.setAttribute("aria-pressed", String(id === expert));
-      const { colour, line } = categorical(id);
-      chip.style.setProperty("--c", colour);
-      chip.style.setProperty("--s", line);
       chip.title = `${this.words.expert.replace("{id}", id)}: ${this.words.counts.replace("{share}", count).replace("{count}", routed)}`;
       const share = document.createElement("span");
       share.className = "soft";
@@ -97,9 +88,9 @@ export class Overlay {
     const ramp = document.createElement("span");
     ramp.className = "ramp";
     ramp.setAttribute("aria-hidden", "true");
-    for (let step = 0; step <= 8; step++) {
+    for (let step = 0; step <= STEPS; step += 2) {
       const cell = document.createElement("span");
-      cell.style.setProperty("--t", String(step / 8));
+      cell.className = `s${step}`;
       ramp.append(cell);
     }
     this.legend.dataset.overlay = overlay;
@@ -114,4 +105,11 @@ export class Overlay {
     note.textContent = text;
     this.legend.append(note);
   }
+}
+
+// A span's first classes say what it is ("t newline"), the last what it shows; only a change touches the document.
+function dress(span, shown) {
+  span.kind ??= span.className;
+  const wanted = shown ? `${span.kind} ${shown}` : span.kind;
+  if (span.className !== wanted) span.className = wanted;
 }

@@ -1,13 +1,17 @@
-// Which colour says what: pure functions. The colours themselves are variables in css/trace.css, so a theme needs no repaint.
+// Which colour says what: pure functions. The colours themselves are variables in css/trace.css and css/overlay.css, so a theme needs no repaint.
 
 export const HUES = 8; // Okabe and Ito's, which the colour-blind can tell apart; black is the text's
 export const LEVELS = 4; // each hue again, darker or lighter, with another line beneath
-const LINES = ["solid", "dashed", "double", "dotted"];
+export const STEPS = 16;
 
-// An expert's colour and the line beneath its tokens. Beyond HUES x LEVELS both repeat; the number never does.
-export function categorical(expert) {
-  const level = Math.floor(expert / HUES) % LEVELS;
-  return { colour: `var(--cat-${expert % HUES}-${level % 2})`, line: LINES[level] };
+// The class of an expert: its colour and the line beneath it. Beyond HUES x LEVELS they repeat; the number never does.
+export function expertClass(expert) {
+  return `x${expert % (HUES * LEVELS)}`;
+}
+
+// The class of a share between 0 and 1; none where it is not known.
+export function stepClass(share) {
+  return Number.isNaN(share) ? "" : `s${Math.round(share * STEPS)}`;
 }
 
 // 0..1 for `value` between `low` and `high`; NaN stays NaN.

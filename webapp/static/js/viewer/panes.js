@@ -50,7 +50,7 @@ class Pane {
     if (from > this.position) this.chunk.append(this.slice(this.position, from)); // text that no token covers
     const text = this.slice(from, to);
     const span = document.createElement("span");
-    span.className = text === "" ? "t empty" : /^\s*\n\s*$/.test(text) ? "t newline" : "t";
+    span.className = text === "" ? "t bare" : /^\s*\n\s*$/.test(text) ? "t newline" : "t";
     span.dataset.i = i;
     span.tabIndex = -1;
     setText(span, text);

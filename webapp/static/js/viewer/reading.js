@@ -77,24 +77,38 @@ function typesetLater(element, tex, isBlock) {
   watcher.observe(element);
 }
 
-// An element that shows `text` for reading.
+// A block brings its own line breaks, so those of the text around it would be seen twice.
+function withoutBreaks(list) {
+  const isBlock = (part) => part && (part.kind === "code" || part.isBlock);
+  return list.map((part, n) => {
+    if (part.kind !== "text") return part;
+    let { text } = part;
+    if (isBlock(list[n - 1])) text = text.replace(/^[^\S\n]*\n/, "");
+    if (isBlock(list[n + 1])) text = text.replace(/\n[^\S\n]*$/, "");
+    return { ...part, text };
+  });
+}
+
+function elementOf(part) {
+  const element = document.createElement(part.kind === "code" ? "pre" : "span");
+  if (part.kind === "maths") {
+    element.className = part.isBlock ? "maths block" : "maths";
+    element.title = part.text.length > 300 ? `${part.text.slice(0, 300)} …` : part.text;
+  } else if (part.kind === "code") {
+    element.className = "code";
+    element.tabIndex = 0; // it may scroll sideways
+    if (part.note) element.dataset.note = part.note.slice(0, 40);
+  }
+  setText(element, part.kind === "code" ? part.code : part.text);
+  if (part.kind === "maths" && window.katex) typesetLater(element, part.tex, part.isBlock);
+  return element;
+}
+
+// An element that shows `text` for reading, without the empty lines around it.
 export function build(text) {
   const body = document.createElement("div");
-  body.className = "text reading";
+  body.className = "words reading";
   body.dir = "auto";
-  for (const part of parts(text)) {
-    const element = document.createElement(part.kind === "code" ? "pre" : "span");
-    if (part.kind === "maths") {
-      element.className = part.isBlock ? "maths block" : "maths";
-      element.title = part.text.length > 300 ? `${part.text.slice(0, 300)} …` : part.text;
-    } else if (part.kind === "code") {
-      element.className = "code";
-      element.tabIndex = 0;
-      if (part.note) element.dataset.note = part.note.slice(0, 40);
-    }
-    setText(element, part.kind === "code" ? part.code : part.text);
-    if (part.kind === "maths" && window.katex) typesetLater(element, part.tex, part.isBlock);
-    body.append(element);
-  }
+  body.append(...withoutBreaks(parts(text.replace(/^\s*\n|\s+$/g, ""))).map(elementOf));
   return body;
 }
