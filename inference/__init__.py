@@ -1,0 +1,20 @@
+"""Our DeepSeek family in torch: the public face. No web, no database; token ids in, numpy records out."""
+
+from inference.engine import Engine, facts, set_threads
+from inference.loader import checkpoint_hash
+from inference.records import Completion, Finished, Forward, Routing, SamplingParams, Step
+from inference.tokenizer import Tokenizer
+
+__all__ = [
+    "Completion",
+    "Engine",
+    "Finished",
+    "Forward",
+    "Routing",
+    "SamplingParams",
+    "Step",
+    "Tokenizer",
+    "checkpoint_hash",
+    "facts",
+    "set_threads",
+]
