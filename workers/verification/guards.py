@@ -52,8 +52,10 @@ def too_large(expression: str, *, prose: bool = False) -> str:
 
 
 def words(gold: str, answer: str) -> Ruling | None:
-    """A gold answer in words: other words may say the same, which algebra cannot tell."""
+    """Words where an expression stands on the other side, or other words: algebra would read them as products of letters."""
     wanted = _WORDS.findall(_COMMAND.sub(" ", gold))
+    if not wanted and _WORDS.search(answer) and not re.search(r"[\d\\$]", answer):
+        return Ruling("undecidable", "words", "the answer is in words")
     if not wanted or re.search(r"\d", gold):
         return None
     said = {word.casefold() for word in _WORDS.findall(_COMMAND.sub(" ", answer))}

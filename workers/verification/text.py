@@ -48,6 +48,11 @@ def last_boxes(text: str) -> list[str]:
     return [content for _, _, content in group]
 
 
+def has_closed_box(text: str) -> bool:
+    r"""Whether a `\boxed{…}` was written to its end."""
+    return any(_closing_brace(text, match.end()) is not None for match in _BOXED.finditer(text))
+
+
 def _closing_brace(text: str, start: int) -> int | None:
     depth = 1
     for i in range(start, len(text)):
