@@ -44,7 +44,7 @@ def put(path, data):
     filesystem.pipe_file(full, data)
 
 
-def make_version(run, by, now, texts, dataset="cold start", number=1):
+def make_version(run, by, now, texts, *, dataset="cold start", number=1):
     recipe = recipe_form.presets()["cold-start"].as_document()
     name = f"{dataset} {number}"
     drawn = selection_actions.create_selection(
@@ -111,8 +111,8 @@ def test_hostile_rows_stay_text_and_hidden_characters_are_shown(client, viewer, 
     assert "RLO" in text
 
 
-def test_an_older_version_has_its_own_page(client, viewer, editor, run, version, now):
-    newer = make_version(run, editor, now, ["another"], number=2)
+def test_an_older_version_has_its_own_page(client, viewer, run, version, now):
+    newer = make_version(run, version.created_by, now, ["another"], number=2)
     client.force_login(viewer)
     assert newer.number == 2
     assert client.get(reverse("curation:dataset", args=[version.dataset_id])).context["version"] == newer
@@ -282,9 +282,8 @@ def test_under_asgi_a_download_is_streamed_in_pieces(viewer, export):
     assert b"".join(got) == CONTENT["train.jsonl"]
 
 
-def test_lists_cost_the_same_whatever_their_length(
-    client, viewer, editor, run, now, export, django_assert_max_num_queries
-):
+def test_lists_cost_the_same_whatever_their_length(client, viewer, now, export, django_assert_max_num_queries):
+    run, editor = export.version.selection.runs.get(), export.created_by
     for n in range(6):
         make_version(run, editor, now, ["a"], dataset=f"d{n}")
         make_version(run, editor, now, ["a"], number=n + 2)

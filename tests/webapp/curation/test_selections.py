@@ -276,7 +276,8 @@ def test_hostile_problems_and_names_stay_text(client, editor, now):
     assert "{{ settings.SECRET_KEY }}" in client.get(reverse("curation:selection", args=[row.pk])).content.decode()
 
 
-def test_lists_cost_the_same_whatever_their_length(client, editor, run, finished, now, django_assert_max_num_queries):
+def test_lists_cost_the_same_whatever_their_length(client, editor, finished, now, django_assert_max_num_queries):
+    run = finished.runs.get()
     recipe = recipe_form.presets()["sft"].as_document()
     for n in range(8):
         selection_actions.create_selection(

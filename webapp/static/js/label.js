@@ -96,6 +96,9 @@ for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
 document.addEventListener("htmx:load", (event) => {
   if (!panel()?.contains(event.target) && !event.target.contains?.(panel())) return;
   showKeys();
+  // htmx gives the focus back to the field; once it is saved, keys are for judging again
+  const field = document.activeElement;
+  if (sending && panel().contains(field) && !find(".errorlist")) field.blur();
   sending = false;
   const keys = waiting.splice(0);
   keys.forEach(press);
