@@ -9,6 +9,7 @@ from typing import Any
 import django_filters as df
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from webapp.engines.models import Engine
@@ -131,6 +132,13 @@ class TraceFilter(df.FilterSet):  # type: ignore[misc]  # django-filter has no t
         model = Trace
         fields: list[str] = []
 
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        """Take an address; what it leaves empty asks for nothing."""
+        asked = QueryDict(mutable=True)
+        for name, values in (data or QueryDict()).lists():
+            asked.setlist(name, [value for value in values if value])
+        super().__init__(asked, **kwargs)
+
     def in_text(self, queryset: QuerySet[Trace], _name: str, value: str) -> QuerySet[Trace]:
         """Traces with `value` in the chosen field, or in any of them; letter case does not matter."""
         chosen = self.form.cleaned_data.get("text_in")
@@ -147,7 +155,7 @@ class TraceFilter(df.FilterSet):  # type: ignore[misc]  # django-filter has no t
     @property
     def qs(self) -> QuerySet[Trace]:
         """The traces asked for; none where a value makes no sense, so that nothing is taken for what it is not."""
-        if self.is_bound and not self.form.is_valid():
+        if not self.form.is_valid():
             nothing: QuerySet[Trace] = self.queryset.none()
             return nothing
         found: QuerySet[Trace] = super().qs
