@@ -129,8 +129,8 @@ Experts: least used {percent(experts["least_share"])} of its layer's assignments
 
 Architecture: {_shape(config)}. Byte-level BPE, every digit a token of its own, DeepSeek's special tokens.
 
-Training: {recipe.steps} steps of {recipe.batch} rows of {recipe.length} tokens
-({recipe.steps * recipe.batch * recipe.length / 1e6:.1f} million tokens), AdamW {recipe.betas}, weight decay
+Training: {recipe.steps} steps of {recipe.documents} fresh problems, easy ones first ({log[-1]["tokens"] / 1e6:.1f} million
+tokens in all), AdamW {recipe.betas}, weight decay
 {recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps falling by a cosine to
 {recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
 seed {recipe.tokenizer_seed}. Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary

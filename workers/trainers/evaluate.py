@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from inference import Engine, SamplingParams
+from inference import Completion, Engine, SamplingParams, Tokenizer
 
 from .estimator import pass_at_k
 from .families import FAMILIES, Item, generate
@@ -72,19 +71,19 @@ class _Tally:
 def evaluate(folder: Path, plan: EvaluationPlan, tell: Tell = lambda _: None) -> dict[str, Any]:
     """Accuracy of the checkpoint in a folder, as accuracy.json holds it."""
     engine = Engine.load(folder, dtype="float32", device="cpu")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     items = heldout_problems(plan)
     tallies: list[_Tally] = []
     load = np.zeros((0, 0), dtype=np.int64)
     layers: list[int] = []
     for start in range(0, len(items), plan.problems_at_once):
         chunk = items[start : start + plan.problems_at_once]
-        sampled = _generate(engine, tokenizer, chunk, plan, greedy=False)
-        best = _generate(engine, tokenizer, chunk, plan, greedy=True)
+        sampled = _generate(engine, chunk, plan, greedy=False)
+        best = _generate(engine, chunk, plan, greedy=True)
         for item, outs, greedy in zip(chunk, sampled, best, strict=True):
-            tallies.append(_tally(tokenizer, item, outs, greedy[0]))
+            tallies.append(_tally(engine.tokenizer, item, outs, greedy[0]))
             for out in outs:
-                layers = [int(each) for each in out.routing.layers]
+                assert out.routing  # noqa: S101  asked for by capture
+                layers = list(out.routing.layers)
                 counted = _count(out.routing.expert_ids, engine.config.n_routed_experts)
                 load = load + counted if load.size else counted
         right = sum(each.correct for each in tallies) / (len(tallies) * plan.samples)
@@ -101,27 +100,25 @@ def evaluate(folder: Path, plan: EvaluationPlan, tell: Tell = lambda _: None) ->
     }
 
 
-def _generate(engine: Engine, tokenizer: Tokenizer, items: list[Item], plan: EvaluationPlan, *, greedy: bool) -> Any:
-    prompts = [tokenizer.encode(prompt_text(item.prompt)).ids for item in items]
+def _generate(engine: Engine, items: list[Item], plan: EvaluationPlan, *, greedy: bool) -> list[list[Completion]]:
     params = SamplingParams(
         max_tokens=plan.max_tokens,
         temperature=0.0 if greedy else plan.temperature,
         top_p=1.0 if greedy else plan.top_p,
         seed=plan.seed + items[0].index % 1_000_000,
         n=1 if greedy else plan.samples,
-        stop_token_ids=[EOS_ID],
+        stop_token_ids=(EOS_ID,),
     )
-    return engine.generate(prompts, params, capture=not greedy)
+    return engine.generate(
+        [engine.tokenizer.encode(prompt_text(item.prompt)) for item in items], params, capture=not greedy
+    )
 
 
-def _text(tokenizer: Tokenizer, out: Any) -> str:
-    ids = [int(each) for each in out.token_ids]
-    if ids and ids[-1] == EOS_ID:
-        ids = ids[:-1]
-    return str(tokenizer.decode(ids, skip_special_tokens=False))
+def _text(tokenizer: Tokenizer, out: Completion) -> str:
+    return tokenizer.decode([token for token in out.token_ids if token != EOS_ID])
 
 
-def _tally(tokenizer: Tokenizer, item: Item, outs: Any, greedy: Any) -> _Tally:
+def _tally(tokenizer: Tokenizer, item: Item, outs: list[Completion], greedy: Completion) -> _Tally:
     family = FAMILIES[item.family]
     texts = [_text(tokenizer, out) for out in outs]
     return _Tally(

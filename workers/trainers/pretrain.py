@@ -1,4 +1,4 @@
-"""Causal language modelling of worked traces on packed rows, from scratch, resumable at any saved step.
+"""Causal language modelling of worked traces, from scratch, resumable at any saved step.
 
 A resumed run continues with the same numbers: batches are functions of (seed, step), and model, optimiser and log are saved
 together. Experts are balanced by the routing bias alone. Left out: evaluation, cards, and any second process or device; a
@@ -16,9 +16,9 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from .balance import max_violation
+from .batching import Rows, batch_at
 from .files import read_lines, write_lines, write_state
 from .network import TrainedNetwork
-from .packing import Rows, batch_at
 from .recipe import Recipe
 
 
@@ -28,12 +28,11 @@ class Watcher(Protocol):
     def __call__(self, row: dict[str, Any]) -> None: ...
 
 
-def weighted_loss(logits_BSV: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """Mean cross-entropy in nats over the positions that carry weight."""
-    weights = torch.from_numpy(rows.weights).reshape(-1)
+def summed_loss(logits_BSV: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Sum of the cross-entropy in nats over the positions that carry weight."""
     targets = torch.from_numpy(rows.targets).reshape(-1)
     losses = functional.cross_entropy(logits_BSV.flatten(0, 1), targets, reduction="none")
-    return (losses * weights).sum() / weights.sum().clamp(min=1)
+    return (losses * torch.from_numpy(rows.weights).reshape(-1)).sum()
 
 
 def build_optimizer(network: TrainedNetwork, recipe: Recipe) -> torch.optim.AdamW:
@@ -55,8 +54,9 @@ class Pretraining:
         self.step = 0  # steps done
         self.log: list[dict[str, Any]] = []
         self._losses: list[float] = []
+        self._tokens = 0  # places filled since the start
         self._loads = network.zero_loads()
-        self._since = time.perf_counter()
+        self._since, self._tokens_before = time.perf_counter(), 0
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -77,7 +77,7 @@ class Pretraining:
         self.network.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
-        self._losses = list(state["losses"])
+        self._losses, self._tokens = list(state["losses"]), int(state["tokens"])
         self._loads = state["loads"]
         self.log = [row for row in read_lines(self.log_path) if row["step"] <= self.step]
         return True
@@ -89,33 +89,52 @@ class Pretraining:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "losses": self._losses,
+            "tokens": self._tokens,
             "loads": self._loads,
         }
         write_state(self.state_path, state)
         write_lines(self.log_path, self.log)
 
     def train_step(self) -> float:
-        """One batch, one update of the weights, one step of the routing biases. Returns the loss."""
-        recipe = self.recipe
-        rows = batch_at(self.tokenizer, seed=recipe.seed, step=self.step, batch=recipe.batch, length=recipe.length)
+        """One batch, one update of the weights, one step of the routing biases. Returns the loss, nats a token."""
+        recipe, step = self.recipe, self.step
+        groups = batch_at(
+            self.tokenizer,
+            seed=recipe.seed,
+            step=step,
+            documents=recipe.documents,
+            groups=recipe.groups,
+            hardest=recipe.hardest_at(step),
+        )
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr_at(self.step)
-        logits, loads = self.network.forward(torch.from_numpy(rows.inputs))
-        loss = weighted_loss(logits, rows)
+            group["lr"] = recipe.lr_at(step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss, loads = self._backward(groups)
         torch.nn.utils.clip_grad_norm_(self.network.model.parameters(), recipe.clip)
         self.optimizer.step()
-        self.network.balance(loads, recipe.bias_rate_at(self.step))
-        self._loads = [old + new for old, new in zip(self._loads, loads, strict=True)]
-        self._losses.append(float(loss.detach()))
+        self.network.balance(loads, recipe.bias_rate_at(step))
+        self._loads = _added(self._loads, loads)
+        self._losses.append(loss)
         self.step += 1
-        return self._losses[-1]
+        return loss
+
+    def _backward(self, groups: list[Rows]) -> tuple[float, list[torch.Tensor]]:
+        """Gradients of the mean loss over all groups; padding is routed too, but so little that the load stands."""
+        trained = max(1.0, sum(float(rows.weights.sum()) for rows in groups))
+        total, loads = 0.0, self.network.zero_loads()
+        for rows in groups:
+            logits, counted = self.network.forward(torch.from_numpy(rows.inputs))
+            loss = summed_loss(logits, rows) / trained
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+            loads = _added(loads, counted)
+            self._tokens += rows.inputs.size
+        return total, loads
 
     def run(self, *, until: int | None = None, watch: Watcher | None = None) -> None:
         """Train to the recipe's last step, or to `until`, logging and saving on the way and at the end."""
         last = min(self.recipe.steps, until or self.recipe.steps)
-        self._since = time.perf_counter()
+        self._since, self._tokens_before = time.perf_counter(), self._tokens
         while self.step < last:
             self.train_step()
             if self.step % self.recipe.log_every == 0:
@@ -127,19 +146,22 @@ class Pretraining:
         self.save()
 
     def _log_row(self) -> None:
-        now = time.perf_counter()
-        recipe, steps = self.recipe, len(self._losses)
-        biases = self.network.biases()
+        now, biases = time.perf_counter(), self.network.biases()
         row = {
             "step": self.step,
-            "loss": round(sum(self._losses) / steps, 5),
-            "lr": round(recipe.lr_at(self.step - 1), 7),
-            "tokens": self.step * recipe.batch * recipe.length,
-            "tokens_per_s": round(recipe.batch * recipe.length * steps / (now - self._since)),
+            "loss": round(sum(self._losses) / len(self._losses), 5),
+            "lr": round(self.recipe.lr_at(self.step - 1), 7),
+            "tokens": self._tokens,
+            "tokens_per_s": round((self._tokens - self._tokens_before) / (now - self._since)),
             "max_violation": [round(max_violation(load), 3) for load in self._loads],
             "bias_min": [round(float(bias.min()), 4) for bias in biases],
             "bias_max": [round(float(bias.max()), 4) for bias in biases],
         }
         self.log.append(row)
         write_lines(self.log_path, self.log)
-        self._losses, self._loads, self._since = [], self.network.zero_loads(), now
+        self._losses, self._loads = [], self.network.zero_loads()
+        self._since, self._tokens_before = now, self._tokens
+
+
+def _added(old: list[torch.Tensor], new: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [a + b for a, b in zip(old, new, strict=True)]

@@ -16,8 +16,9 @@ class Recipe:
     seed: int = 20261124  # weights, and the stream of problems
     tokenizer_seed: int = 7
     steps: int = 3000
-    batch: int = 10  # rows; larger batches learned far slower a minute at this size
-    length: int = 384  # tokens a row: the longest worked trace fits
+    documents: int = 24  # traces a step, about 2,500 tokens; larger batches learned far slower a minute at this size
+    groups: int = 3  # of like length, so that little is padding
+    easy: float = 0.08  # share of the run on the easiest level alone; as long again up to the second level
     lr: float = 2e-3
     lr_floor: float = 0.05
     warmup: int = 100  # steps
@@ -32,7 +33,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what would train nothing, naming the value."""
-        for name in ("steps", "batch", "length", "log_every", "save_every", "threads"):
+        for name in ("steps", "documents", "groups", "log_every", "save_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.lr_floor <= 1:
@@ -44,6 +45,10 @@ class Recipe:
             return self.lr * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * (self.lr_floor + (1 - self.lr_floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def hardest_at(self, step: int) -> int:
+        """Highest difficulty among the problems of a step: copying is learned sooner on short ones."""
+        return min(3, 1 + int(step / (self.easy * self.steps))) if self.easy else 3
 
     def bias_rate_at(self, step: int) -> float:
         """Step of the routing bias: constant, then 0 so that routing settles."""

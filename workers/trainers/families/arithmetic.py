@@ -52,7 +52,7 @@ def step_lines(total: int, op: str, term: int) -> tuple[list[str], int]:
 
 
 def write_chain_sum(entry: Entry, rng: random.Random) -> Draft:
-    """A sum of two to four terms, left to right."""
+    """A sum of two or three terms, left to right."""
     expression: str = entry["metadata"]["expression"]
     first, *rest = expression.split(" ")
     total, lines = int(first), []
@@ -83,19 +83,19 @@ CHAIN_SUM = Family(
     name="chain_sum",
     title="Sums and differences",
     dataset="chain_sum",
-    settings={"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3},
+    settings={"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 3},
     write=write_chain_sum,
     metadata_keys=("expression", "num_terms", "num_digits"),
-    example_note="two to four whole numbers of up to three digits, with + and -",
-    weight=1.3,
+    example_note="two or three whole numbers of up to three digits, with + and -",
+    weight=1.4,
 )
 GCD = Family(
     name="gcd",
     title="Greatest common divisor",
     dataset="gcd",
-    settings={"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 120},
+    settings={"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 100},
     write=write_gcd,
     metadata_keys=("numbers", "result"),
-    example_note="two whole numbers from 2 to 120",
+    example_note="two whole numbers from 2 to 100",
     weight=1.2,
 )

@@ -55,8 +55,8 @@ SIMPLE_EQUATIONS = Family(
     name="simple_equations",
     title="Equations in one unknown",
     dataset="simple_equations",
-    settings={"min_terms": 2, "max_terms": 2, "min_value": 1, "max_value": 14, "operators_weights": [0.46, 0.46, 0.08]},
+    settings={"min_terms": 2, "max_terms": 2, "min_value": 1, "max_value": 12, "operators_weights": [0.46, 0.46, 0.08]},
     write=write_simple_equations,
     metadata_keys=("equation", "variable"),
-    example_note="a*x + b = c with whole numbers up to 14 for a, b and x",
+    example_note="a*x + b = c with whole numbers up to 12 for a, b and x",
 )

@@ -34,7 +34,7 @@ def write_spell_backward(entry: Entry, rng: random.Random) -> Draft | None:
         return None
     lines = [f"{word}: {' '.join(word)}", f"backward: {' '.join(word[::-1])}"]
     prompt = rng.choice([entry["question"], f"Spell {word} backward."])
-    level = 1 if len(word) <= 5 else 2 if len(word) <= 7 else 3
+    level = 1 if len(word) <= 4 else 2 if len(word) <= 5 else 3
     return Draft(prompt, entry["answer"], "\n".join(lines), level, word)
 
 
@@ -42,17 +42,17 @@ LETTER_COUNTING = Family(
     name="letter_counting",
     title="Counting a letter",
     dataset="letter_counting",
-    settings={"min_words": 1, "max_words": 5},
+    settings={"min_words": 1, "max_words": 4},
     write=write_letter_counting,
     metadata_keys=("span", "target_letter"),
-    example_note="one to five common English words",
+    example_note="one to four common English words",
 )
 SPELL_BACKWARD = Family(
     name="spell_backward",
     title="Spelling backward",
     dataset="spell_backward",
-    settings={"min_word_len": 3, "max_word_len": 9},
+    settings={"min_word_len": 3, "max_word_len": 7},
     write=write_spell_backward,
     metadata_keys=("word", "word_len"),
-    example_note="one English word of three to nine letters, lower case",
+    example_note="one English word of three to seven letters, lower case",
 )

@@ -23,7 +23,7 @@ def write_number_sorting(entry: Entry, rng: random.Random) -> Draft:
     listed = ", ".join(map(str, numbers))
     order = entry["metadata"]["direction"]
     head = rng.choice([f"Sort these numbers in {order} order: {listed}.", f"Put {listed} in {order} order."])
-    level = 1 if len(numbers) <= 4 else 2 if len(numbers) <= 5 else 3
+    level = min(3, max(1, len(numbers) - 3))
     prompt = f"{head} Answer with a list such as ['1', '2']."
     return Draft(prompt, answer, "\n".join(lines), level, f"{order} {listed}")
 
@@ -53,7 +53,7 @@ def write_number_filtering(entry: Entry, _: random.Random) -> Draft:
         lines.append(f"{text} to {bound}: {how}, {outcome}, {'stay' if stays else 'go'}")
         kept += [text] if stays else []
     lines.append(f"stay: {' '.join(kept) if kept else 'none'}")
-    level = 1 if len(lines) <= 5 else 2 if len(lines) <= 7 else 3
+    level = len(lines) - 4
     return Draft(entry["question"], entry["answer"], "\n".join(lines), level, entry["question"])
 
 
@@ -63,7 +63,7 @@ NUMBER_SORTING = Family(
     dataset="number_sorting",
     settings={
         "min_numbers": 3,
-        "max_numbers": 7,
+        "max_numbers": 6,
         "min_decimals": 0,
         "max_decimals": 0,
         "min_value": 1,
@@ -71,7 +71,7 @@ NUMBER_SORTING = Family(
     },
     write=write_number_sorting,
     metadata_keys=("original_numbers", "direction", "sorted_numbers"),
-    example_note="three to seven whole numbers from 1 to 99, ascending or descending",
+    example_note="three to six whole numbers from 1 to 99, ascending or descending",
 )
 NUMBER_FILTERING = Family(
     name="number_filtering",
@@ -79,7 +79,7 @@ NUMBER_FILTERING = Family(
     dataset="number_filtering",
     settings={
         "min_numbers": 3,
-        "max_numbers": 7,
+        "max_numbers": 5,
         "min_decimals": 0,
         "max_decimals": 0,
         "min_value": 1.0,

@@ -1,0 +1,120 @@
+"""Training: the loss falls, a resumed run gives the same numbers, the log is whole, experts stay alive."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from workers.trainers.files import read_lines
+from workers.trainers.network import Shape, TrainedNetwork
+from workers.trainers.pretrain import Pretraining
+from workers.trainers.recipe import Recipe
+from workers.trainers.text import build_tokenizer
+
+SMALL = Shape(hidden_size=32, intermediate_size=64, moe_intermediate_size=16, kv_lora_rank=16, qk_nope_head_dim=8,
+              qk_rope_head_dim=8, v_head_dim=8, num_hidden_layers=3)  # fmt: skip
+RECIPE = Recipe(seed=5, steps=20, documents=6, groups=2, easy=0.2, lr=1e-2, warmup=5, log_every=4, save_every=8)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(seed=7, items_per_family=200)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _run(tokenizer, folder, recipe=RECIPE):
+    return Pretraining(TrainedNetwork(SMALL, recipe.seed), tokenizer, recipe, folder)
+
+
+def _same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True))
+
+
+def test_the_loss_falls_in_twenty_steps(tokenizer, tmp_path):
+    run = _run(tokenizer, tmp_path)
+    run.run()
+    assert run.step == 20
+    assert run.log[0]["loss"] - run.log[-1]["loss"] > 1.5
+    assert all(torch.isfinite(parameter).all() for parameter in run.network.model.parameters())
+
+
+def test_a_resumed_run_gives_the_same_numbers(tokenizer, tmp_path):
+    whole = _run(tokenizer, tmp_path / "whole")
+    whole.run()
+    _run(tokenizer, tmp_path / "parts").run(until=10)  # in the middle of a logged interval
+    second = _run(tokenizer, tmp_path / "parts")
+    assert second.resume()
+    assert second.step == 10
+    second.run()
+    assert _same(whole.network.model.state_dict(), second.network.model.state_dict())
+    timeless = [[{k: v for k, v in row.items() if k != "tokens_per_s"} for row in run.log] for run in (whole, second)]
+    assert timeless[0] == timeless[1]
+
+
+def test_rows_logged_after_the_saved_state_are_dropped_on_resume(tokenizer, tmp_path):
+    run = _run(tokenizer, tmp_path)
+    run.run(until=8)
+    for _ in range(4):
+        run.train_step()
+    run._log_row()  # a run killed here has logged step 12 and saved step 8
+    assert [row["step"] for row in read_lines(run.log_path)] == [4, 8, 12]
+    again = _run(tokenizer, tmp_path)
+    again.resume()
+    assert [row["step"] for row in again.log] == [4, 8]
+
+
+def test_nothing_to_resume_is_said(tokenizer, tmp_path):
+    assert _run(tokenizer, tmp_path).resume() is False
+
+
+def test_the_log_states_speed_load_and_bias(tokenizer, tmp_path):
+    run = _run(tokenizer, tmp_path)
+    run.run(until=4)
+    row = read_lines(run.log_path)[-1]
+    assert 4 * 6 * 40 < row["tokens"] < 4 * 6 * 320
+    assert row["tokens_per_s"] > 0
+    assert len(row["max_violation"]) == len(row["bias_min"]) == 2  # routed layers
+    assert row["bias_max"][0] == pytest.approx(4 * RECIPE.bias_rate, abs=1e-4)
+
+
+def test_biases_move_without_gradient_and_rest_at_the_end(tokenizer, tmp_path):
+    run = _run(tokenizer, tmp_path, replace(RECIPE, bias_until=0.9))
+    run.train_step()
+    biases = run.network.biases()
+    assert {abs(round(float(each), 6)) for bias in biases for each in bias} <= {0.0, 0.001}
+    assert not any(bias.requires_grad for bias in biases)
+    run.step = 19  # the last step of twenty is past 90 %
+    before = [bias.clone() for bias in biases]
+    run.train_step()
+    assert all(torch.equal(a, b) for a, b in zip(before, run.network.biases(), strict=True))
+
+
+def test_the_rate_warms_up_and_falls_to_its_floor():
+    recipe = Recipe(steps=1000, warmup=100, lr=2e-3, lr_floor=0.05)
+    assert recipe.lr_at(0) == pytest.approx(2e-5)
+    assert recipe.lr_at(100) == pytest.approx(2e-3)
+    assert recipe.lr_at(550) == pytest.approx(2e-3 * (0.05 + 0.95 / 2))
+    assert recipe.lr_at(1000) == pytest.approx(1e-4)
+
+
+def test_problems_grow_harder():
+    recipe = Recipe(steps=1000, easy=0.1)
+    assert [recipe.hardest_at(step) for step in (0, 99, 100, 199, 200, 999)] == [1, 1, 2, 2, 3, 3]
+    assert Recipe(easy=0).hardest_at(0) == 3
+
+
+def test_a_recipe_survives_its_file_and_bad_ones_are_refused(tmp_path):
+    RECIPE.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == RECIPE
+    (tmp_path / "bad.json").write_text('{"betas": [0.9, 0.9], "epochs": 3}', encoding="utf-8")
+    with pytest.raises(ValueError, match="epochs"):
+        Recipe.load(tmp_path / "bad.json")
+    with pytest.raises(ValueError, match="documents must be at least 1, got 0"):
+        Recipe(documents=0)
