@@ -11,10 +11,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from webapp.curation import storefiles
+from webapp.curation.dataset_queries import ExportFile
 from webapp.curation.models import DatasetVersion
 from webapp.traces.visible import Piece, pieces
 
 PREVIEW_ROWS = 20
+CARD = "README.md"  # where the Hugging Face hub looks for a card
+CARD_BYTES = 40_000
 PREVIEW_CHARS = 4000  # of each part of a row; the trace's page has all of it
 
 
@@ -56,6 +59,17 @@ def preview(version: DatasetVersion) -> Preview:
 
 def _parts(row: dict[str, Any]) -> list[Part]:
     return [part(kind, str(row[kind])) for kind in TITLES if row.get(kind)]
+
+
+def card(files: list[ExportFile]) -> Part | None:
+    """The dataset card among an export's files, to be read as text; None where there is none, or it is gone."""
+    found = next((file for file in files if file.name == CARD), None)
+    if found is None:
+        return None
+    try:
+        return part("card", storefiles.beginning(found.path, CARD_BYTES), limit=CARD_BYTES)
+    except ValueError:
+        return None
 
 
 def facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:

@@ -87,6 +87,15 @@ async def _in_threads(content: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield data
 
 
+def beginning(path: str, limit: int) -> str:
+    """The first `limit` bytes of a text file of the store. Raises ValueError when it is missing."""
+    try:
+        with open_file(path) as source:
+            return source.read(limit).decode("utf-8", errors="replace")
+    except OSError as error:
+        raise ValueError(f"{path!r} cannot be read from the store: {error}") from error
+
+
 def first_rows(path: str, count: int) -> list[dict[str, Any]]:
     """The first `count` rows of a Parquet file of the store. Raises ValueError when it is missing or damaged."""
     try:

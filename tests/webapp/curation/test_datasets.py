@@ -218,6 +218,15 @@ def test_each_file_comes_as_it_is(client, viewer, export):
         assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
+def test_the_card_is_shown_as_text(client, viewer, export, store):
+    client.force_login(viewer)
+    address = reverse("curation:export", args=[export.pk])
+    text = client.get(address).content.decode()
+    assert "# a card &lt;script&gt;alert(3)" in text
+    (store / "exports" / str(export.pk) / "README.md").unlink()
+    assert client.get(address).context["card"] is None
+
+
 def test_all_files_come_as_one_archive(client, viewer, export):
     client.force_login(viewer)
     answer = client.get(reverse("curation:download_all", args=[export.pk]))

@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from webapp.accounts.access import MemberRequest, role_required
 from webapp.accounts.models import Role
-from webapp.curation import dataset_actions, dataset_queries, storefiles
+from webapp.curation import dataset_actions, dataset_queries, dataset_rows, storefiles
 from webapp.curation.models import DatasetVersion, Export
 
 
@@ -39,10 +39,12 @@ def export(request: MemberRequest, export_id: int) -> HttpResponse:
     if request.htmx:
         ended = made.job is None or made.job.is_finished
         return HttpResponseClientRefresh() if ended else render(request, "_components/job.html", context)
+    files = dataset_queries.files_of(made)
     context |= {
         "export": made,
         "version": made.version,
-        "files": dataset_queries.files_of(made),
+        "files": files,
+        "card": dataset_rows.card(files),
         "format": dataset_queries.format_of(made.format),
     }
     return render(request, "curation/export.html", context)
