@@ -25,7 +25,7 @@ from webapp.problems.models import Problem, ProblemSet
 from webapp.problems.uploads import path_of, remove
 from webapp.tags import canonical
 from webapp.traces.actions import add_traces
-from webapp.traces.import_actions import keep_report
+from webapp.traces.import_actions import keep_report, keep_size
 from webapp.traces.models import Run, Trace
 from webapp.traces.records import NewFinding, NewTrace
 from workers.formats.reading import AUTO, Reader
@@ -82,13 +82,16 @@ def _import(
     place = int(state.get("position", 0))
     report = Report.from_json(state.get("report") or {})
     report.format = reader.format.name if reader and reader.format else "procedural" if reader is None else ""
-    for chunk in _chunks(job, records, target, place):
-        place += len(chunk)
-        _save(job, chunk, target, report, place)
-        done = reader.position if reader else place
-        jobs.progress(job, done=done, message=_("%(rows)s rows read") % {"rows": f"{place:,}"})
-        if time.monotonic() >= deadline:
-            return False
+    try:
+        for chunk in _chunks(job, records, target, place):
+            place += len(chunk)
+            _save(job, chunk, target, report, place)
+            done = reader.position if reader else place
+            jobs.progress(job, done=done, message=_("%(rows)s rows read") % {"rows": f"{place:,}"})
+            if time.monotonic() >= deadline:
+                return False
+    finally:
+        target.settle()
     _conclude(job, target, report)
     return True
 
@@ -181,6 +184,9 @@ class _Problems:
     def keep_report(self, report: Report) -> None:
         """A problem set has no report; the job's is enough."""
 
+    def settle(self) -> None:
+        """A problem set counts its problems itself."""
+
     @property
     def result(self) -> dict[str, object]:
         return {"set_id": self.problem_set.pk}
@@ -220,6 +226,9 @@ class _Traces:
 
     def keep_report(self, report: Report) -> None:
         keep_report(self.run.pk, report.as_json())
+
+    def settle(self) -> None:
+        keep_size(self.run.pk)
 
     @property
     def result(self) -> dict[str, object]:

@@ -64,6 +64,12 @@ def of_path(path: Path) -> ImportSource:
     return ImportSource(str(path.resolve()), path.name[:200], path.stat().st_size, digest.hexdigest())
 
 
+def store_file(path: Path) -> ImportSource:
+    """Copy a file on this machine to the uploads, so that a worker finds it later. Raises as `store` and `of_path` do."""
+    with path.open("rb") as file:
+        return store(iter(lambda: file.read(2**20), b""), path.name)
+
+
 def path_of(file: str) -> Path:
     """Where a source lies: below the uploads for an id of ours, else the absolute path itself. Raises ValueError for anything else."""
     if _ID.fullmatch(file):

@@ -64,7 +64,12 @@ def free_run_name(wanted: str, *, sha256: str) -> str:
 
 
 def keep_report(run_id: int, report: dict[str, object]) -> None:
-    """Store the report of an import so far, and the run's size as far as it has grown."""
+    """Store the report of an import so far."""
+    Run.objects.filter(pk=run_id).update(report=report)
+
+
+def keep_size(run_id: int) -> None:
+    """Store how many traces the run has now and how many its largest group has."""
     traces = Trace.objects.filter(run_id=run_id)
     largest = traces.values("problem").annotate(n=Count("pk")).aggregate(largest=Max("n"))["largest"]
-    Run.objects.filter(pk=run_id).update(report=report, planned=traces.count(), samples_per_problem=largest or 1)
+    Run.objects.filter(pk=run_id).update(planned=traces.count(), samples_per_problem=largest or 1)
