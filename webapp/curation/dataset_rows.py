@@ -3,7 +3,6 @@
 Left out: the rows as a trainer gets them, which is what an export is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,26 @@ from webapp.curation.dataset_queries import ExportFile
 from webapp.curation.models import DatasetVersion
 from webapp.traces.visible import Piece, pieces
 
+# what a manifest says, in the order in which it is read
+FACT_NAMES = {
+    "selection": _("Drawn by the selection"),
+    "recipe_in_words": _("Recipe"),
+    "parents": _("From"),
+    "verifiers": _("Verdicts"),
+    "models": _("Rows by model"),
+    "sources": _("Rows by source"),
+    "licences": _("Rows by licence"),
+    "rows": _("Rows"),
+    "problems": _("Problems"),
+    "completion_tokens": _("Tokens in completions"),
+    "think_chars": _("Characters in thinks"),
+    "answer_chars": _("Characters in answers"),
+    "columns": _("Columns"),
+    "hash_rule": _("How the hash is made"),
+    "created": _("Frozen"),
+    "sluice_version": _("By Sluice"),
+}
+SAID_ELSEWHERE = ("recipe", "funnel", "dataset", "version", "content_hash", "manifest_version", "rows_version")
 PREVIEW_ROWS = 20
 CARD = "README.md"  # where the Hugging Face hub looks for a card
 CARD_BYTES = 40_000
@@ -32,6 +51,7 @@ class Part:
     is_cut: bool
 
 
+FACTS = ("trace_id", "run", "model", "verdict", "label")  # of a row, beside its text
 TITLES = {"prompt": _("Prompt"), "think": _("Think"), "answer": _("Answer")}
 
 
@@ -49,12 +69,12 @@ class Preview:
 
 
 def preview(version: DatasetVersion) -> Preview:
-    """The first rows of a version, each with its parts and the id of its trace."""
+    """The first rows of a version, each with its parts and FACTS."""
     try:
-        rows = storefiles.first_rows(version.rows_path, PREVIEW_ROWS)
+        rows = storefiles.first_rows(version.rows_path, PREVIEW_ROWS, [*FACTS, *TITLES])
     except ValueError as error:
         return Preview([], str(error))
-    return Preview([{"trace_id": row.get("trace_id"), "parts": _parts(row)} for row in rows])
+    return Preview([{**{name: row.get(name) for name in FACTS}, "parts": _parts(row)} for row in rows])
 
 
 def _parts(row: dict[str, Any]) -> list[Part]:
@@ -72,27 +92,32 @@ def card(files: list[ExportFile]) -> Part | None:
         return None
 
 
-def facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the manifest says in lines of (name, value): nested names are joined, lists are counted or written out."""
-    return list(_flat("", manifest))
+def facts(manifest: dict[str, Any]) -> list[tuple[str | Promise, list[str]]]:
+    """The manifest as (name, lines), in the order of FACT_NAMES, then what else it says. The recipe is said in words."""
+    said = [(name, manifest[name]) for name in FACT_NAMES if name in manifest]
+    said += [(name, value) for name, value in manifest.items() if name not in FACT_NAMES and name not in SAID_ELSEWHERE]
+    return [(FACT_NAMES.get(name, name.replace("_", " ")), _lines(value)) for name, value in said]
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _lines(value: Any) -> list[str]:
     if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _flat(f"{prefix} · {name}" if prefix else str(name), inner)
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        for number, inner in enumerate(value, start=1):
-            yield from _flat(f"{prefix} {number}", inner)
-    else:
-        yield prefix, _words(value)
+        return [_pair(name, inner) for name, inner in value.items()]
+    if isinstance(value, list) and value and (isinstance(value[0], dict) or " " in str(value[0])):
+        return [_line(item) for item in value]
+    return [_line(value)]
 
 
-def _words(value: Any) -> str:
-    if value is None or value in ({}, []):
+def _pair(name: object, value: Any) -> str:
+    return f"{str(name).replace('_', ' ') or '–'}: {_line(value)}"
+
+
+def _line(value: Any) -> str:
+    if value is None or value in ({}, [], ""):
         return "–"
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
+    if isinstance(value, dict):
+        return "; ".join(_pair(name, inner) for name, inner in value.items() if inner not in (None, {}, [], ""))
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value[:40]) + ("…" if len(value) > 40 else "")
-    return str(value)
+        return ", ".join(_line(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

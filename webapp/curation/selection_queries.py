@@ -10,13 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.curation.models import Candidate, DatasetVersion, Selection
 from webapp.curation.recipes import RULES
-from webapp.traces.models import CurrentVerdict, Run, Trace
+from webapp.traces.models import CurrentVerdict, FindingKind, LabelValue, Run, Trace
 
 RUNS_OFFERED = 50
 EXCERPT_CHARS = 160
 # what a list of candidates does not need of their traces and problems
 _HEAVY = ["prompt", "reasoning", "completion", "segments", "provenance", "metadata"]
-_STEPS = {"all": _("all traces of the runs"), "candidates": _("all traces of the runs"), "kept": _("kept")}
+_STEPS = {"candidates": _("all traces of the runs"), "kept": _("kept")}
+_REASONS: dict[str, Any] = {
+    **{value: label for kind in (FindingKind, CurrentVerdict, LabelValue) for value, label in kind.choices},
+    "none": _("no label"),
+    "no_question": _("its question is not known"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Step:
     problems_lost: int
     traces_share: float
     problems_share: float
+    reasons: list[tuple[Any, int]]  # why, in words, and how many
 
 
 def runs_to_choose(chosen: Iterable[int]) -> list[RunChoice]:
@@ -73,6 +79,15 @@ def rule_name(rule: str) -> Any:
     return RULES.get(rule) or _STEPS.get(rule, rule)
 
 
+def reason_name(reason: str) -> Any:
+    """Why a rule turned a candidate away, in words: a finding or a verdict by its name, what is plain already as it is."""
+    return _REASONS.get(reason, reason)
+
+
+def _by_count(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
 def steps(funnel: list[dict[str, Any]]) -> list[Step]:
     """The funnel as it is shown: each step against the one before it and against the first."""
     out: list[Step] = []
@@ -89,6 +104,7 @@ def steps(funnel: list[dict[str, Any]]) -> list[Step]:
                 problems_lost=before.problems - problems if before else 0,
                 traces_share=_share(traces, first.traces if first else traces),
                 problems_share=_share(problems, first.problems if first else problems),
+                reasons=[(reason_name(reason), int(n)) for reason, n in _by_count(row.get("reasons", {}))],
             )
         )
     return out

@@ -5,7 +5,7 @@ Left out: writing. Jobs do that.
 """
 
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -96,11 +96,16 @@ def beginning(path: str, limit: int) -> str:
         raise ValueError(f"{path!r} cannot be read from the store: {error}") from error
 
 
-def first_rows(path: str, count: int) -> list[dict[str, Any]]:
-    """The first `count` rows of a Parquet file of the store. Raises ValueError when it is missing or damaged."""
+def first_rows(path: str, count: int, columns: Collection[str]) -> list[dict[str, Any]]:
+    """The first `count` rows of a Parquet file of the store, those of `columns` that it has.
+
+    Raises ValueError when it is missing or damaged.
+    """
     try:
         with open_file(path) as source:
-            batches = pq.ParquetFile(source).iter_batches(batch_size=count)
+            file = pq.ParquetFile(source)
+            known = [name for name in file.schema_arrow.names if name in columns]
+            batches = file.iter_batches(batch_size=count, columns=known)
             batch = next(batches, None)
             return [] if batch is None else batch.slice(0, count).to_pylist()
     except (OSError, pa.ArrowException) as error:

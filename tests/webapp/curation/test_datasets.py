@@ -62,7 +62,7 @@ def make_version(run, by, now, texts, *, dataset="cold start", number=1):
     frozen = dataset_actions.FrozenRows(
         path=path, count=len(rows), content_hash=hashlib.sha256(buffer.getvalue()).hexdigest()
     )
-    manifest = {"recipe": recipe, "runs": [{"name": run.name, "engine": None}], "counts": {"kept": len(rows)}}
+    manifest = {"recipe": recipe, "parents": [{"name": run.name, "engine": None}], "models": {"m": len(rows)}}
     return dataset_actions.add_version(drawn, dataset=dataset, rows=frozen, manifest=manifest, by=by, at=now)
 
 
@@ -97,7 +97,8 @@ def test_the_page_shows_what_the_version_is(client, viewer, version):
         text = answer.content.decode()
         assert version.content_hash in text
         assert "thought one" in text
-        assert ("counts · kept", "3") in answer.context["facts"]
+        assert ("Rows by model", ["m: 3"]) in answer.context["facts"]
+        assert ("From", ["name: first"]) in answer.context["facts"]
         assert json.loads(answer.context["manifest_json"]) == version.manifest
         assert len(answer.context["preview"].rows) == 3
 

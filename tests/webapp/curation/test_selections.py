@@ -13,9 +13,10 @@ from webapp.traces.models import Trace
 
 NEW = "/selections/new/"
 FUNNEL = [
-    {"step": "all", "problems": 5, "traces": 5},
-    {"step": "only_correct", "problems": 3, "traces": 3},
-    {"step": "well_formed", "problems": 3, "traces": 3},
+    {"step": "candidates", "problems": 5, "traces": 5},
+    {"step": "only_correct", "problems": 3, "traces": 3, "rejected": 2, "reasons": {"unscored": 1, "wrong": 1}},
+    {"step": "well_formed", "problems": 3, "traces": 3, "rejected": 0, "reasons": {}},
+    {"step": "kept", "problems": 3, "traces": 3, "rejected": 0, "reasons": {}},
 ]
 
 
@@ -48,10 +49,8 @@ def finished(run, editor, now):
     )
     ids = Trace.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)
     fates = [(Fate.KEPT, "kept", "")] * 3 + [(Fate.REJECTED, "only_correct", "verdict: wrong")] * 2
-    selection_actions.add_candidates(
-        row, [selection_actions.NewCandidate(pk, *fate) for pk, fate in zip(ids, fates, strict=True)]
-    )
-    selection_actions.set_funnel(row, FUNNEL)
+    fate_rows = [selection_actions.NewCandidate(pk, *fate) for pk, fate in zip(ids, fates, strict=True)]
+    selection_actions.store_outcome(row, fate_rows, FUNNEL)
     Job.objects.filter(pk=row.job.pk).update(state=JobState.DONE)
     return row
 
@@ -144,6 +143,15 @@ def test_the_preview_polls_until_the_funnel_is_there(client, editor, run):
     assert "only correct" in ready
 
 
+def test_a_preview_that_keeps_nothing_says_so_and_offers_no_run(client, editor, run):
+    client.force_login(editor)
+    job = preview_of(client, run)
+    Job.objects.filter(pk=job.pk).update(state=JobState.DONE, result={"funnel": FUNNEL, "kept": 0})
+    text = client.get(reverse("curation:selection_preview", args=[job.pk])).content.decode()
+    assert "keeps nothing" in text
+    assert "Run the selection" not in text
+
+
 def test_a_preview_that_failed_says_why_and_cannot_be_run(client, editor, run):
     client.force_login(editor)
     job = preview_of(client, run)
@@ -221,7 +229,13 @@ def test_the_page_shows_the_funnel_and_every_reject_with_its_reason(client, view
     client.force_login(viewer)
     answer = client.get(reverse("curation:selection", args=[finished.pk]))
     steps = answer.context["steps"]
-    assert [(step.traces, step.rejected, step.problems_lost) for step in steps] == [(5, 0, 0), (3, 2, 2), (3, 0, 0)]
+    assert [(step.traces, step.rejected, step.problems_lost) for step in steps] == [
+        (5, 0, 0),
+        (3, 2, 2),
+        (3, 0, 0),
+        (3, 0, 0),
+    ]
+    assert steps[1].reasons == [("unscored", 1), ("wrong", 1)]
     assert steps[1].traces_share == 60.0
     text = answer.content.decode()
     assert text.count("verdict: wrong") == 2
@@ -265,9 +279,8 @@ def test_hostile_problems_and_names_stay_text(client, editor, now):
     trace = Trace.objects.filter(run=run).first()
     trace.problem.prompt = HOSTILE[0]
     trace.problem.save()
-    selection_actions.add_candidates(
-        row, [selection_actions.NewCandidate(trace.pk, "rejected", "languages", HOSTILE[2])]
-    )
+    hostile = selection_actions.NewCandidate(trace.pk, "rejected", "languages", HOSTILE[2])
+    selection_actions.store_outcome(row, [hostile], FUNNEL)
     client.force_login(editor)
     for address in (reverse("curation:selection", args=[row.pk]), reverse("curation:selections"), NEW):
         text = client.get(address).content.decode()
