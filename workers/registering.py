@@ -1,0 +1,44 @@
+"""Reading what a checkpoint directory says of itself, for its row as an engine."""
+
+import json
+import re
+from pathlib import Path
+
+from webapp.accounts.models import User
+from webapp.engines.actions import register_local
+from webapp.engines.models import Engine as EngineRow
+
+
+def register(path: Path, name: str, *, by: User | None) -> EngineRow:
+    """Check a checkpoint by loading it, and register it. Raises ValueError saying what is wrong with which file."""
+    from inference import Engine  # noqa: PLC0415  # torch: only whoever registers or generates loads it
+
+    engine = Engine.load(path.resolve())
+    return register_local(
+        name=name, location=str(path.resolve()), facts=engine.facts(), checkpoint_hash=engine.hash(), by=by,
+        description=description(path), examples=examples(path),
+    )  # fmt: skip
+
+
+def description(path: Path) -> str:
+    """The model card in plain words: what stands under its title up to the first table or code, front matter left out."""
+    card = path / "README.md"
+    if not card.exists():
+        return ""
+    text = re.sub(r"\A---\n.*?\n---\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
+    body = re.split(r"^(?:\||```)", text, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line.lstrip("# ").strip() for line in body.splitlines() if not line.startswith("# ")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:2000]
+
+
+def examples(path: Path) -> list[dict[str, str]]:
+    """Example prompts from `examples.json`. Raises ValueError when it is not a list of {"family", "prompt", "note"}."""
+    file = path / "examples.json"
+    if not file.exists():
+        return []
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("prompt"), str) for row in rows
+    ):
+        raise ValueError(f"{file} must be a list of objects with a prompt")
+    return [{key: str(row.get(key, "")) for key in ("family", "prompt", "note")} for row in rows]

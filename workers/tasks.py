@@ -1,0 +1,27 @@
+"""Every Celery task. Each takes ids, makes one call and returns nothing; the Job row holds what came of it.
+
+Left out: what a job does (the stages) and how it begins and ends (stages.py). The task names are those of webapp.dispatch.
+"""
+
+from webapp import dispatch
+from webapp.celery import app
+from webapp.jobs import actions as jobs
+from workers import stages
+
+
+@app.task(name=dispatch.RUN_JOB, queue=dispatch.DEFAULT_QUEUE)
+def run_job(*, job_id: str, **_kwargs: object) -> None:
+    """A slice of a job that needs no torch."""
+    stages.work(job_id)
+
+
+@app.task(name=dispatch.RUN_INFERENCE_JOB, queue=dispatch.INFERENCE_QUEUE)
+def run_inference_job(*, job_id: str, **_kwargs: object) -> None:
+    """A slice of a job that samples from a local engine; the inference worker alone listens to this queue."""
+    stages.work(job_id)
+
+
+@app.task(name=dispatch.REAP, queue=dispatch.DEFAULT_QUEUE)
+def reap(**_kwargs: object) -> None:
+    """Send again what is due, end what was tried too often. Called by the clock."""
+    jobs.reap()
