@@ -1,13 +1,11 @@
-"""The only sender of Celery messages. Task names are constants; a message carries an id and goes out on commit.
+"""The only sender of Celery messages. Task names are constants; a message carries an id.
 
-A message that cannot be sent is not an error of the caller: the job row is the truth and the reaper sends it again.
+`webapp.jobs.actions` calls it on commit. A message that cannot be sent is not an error of the caller: the job row is the truth and the reaper sends it again.
 """
 
 import logging
 import uuid
-from functools import partial
 
-from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from webapp.celery import app
@@ -21,11 +19,6 @@ REAP = "jobs.reap"
 DEFAULT_QUEUE = "default"
 INFERENCE_QUEUE = "inference"
 TASK_OF_QUEUE = {DEFAULT_QUEUE: RUN_JOB, INFERENCE_QUEUE: RUN_INFERENCE_JOB}
-
-
-def send_job_on_commit(job_id: uuid.UUID, queue: str) -> None:
-    """Send the message about a job when the surrounding transaction commits (at once outside of one)."""
-    transaction.on_commit(partial(send_job, job_id, queue))
 
 
 def send_job(job_id: uuid.UUID, queue: str) -> bool:
