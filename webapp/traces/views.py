@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
@@ -47,8 +48,10 @@ def trace_list(request: MemberRequest) -> HttpResponse:
         "query": query.urlencode(),
         "active": [name for name in query if name in criteria.filters],
     }
-    response = render(request, "traces/_results.html" if request.htmx else "traces/list.html", context)
-    if request.htmx:
+    is_fragment = request.htmx and not request.htmx.history_restore_request  # going back asks for the whole page
+    response = render(request, "traces/_results.html" if is_fragment else "traces/list.html", context)
+    patch_vary_headers(response, ["HX-Request"])
+    if is_fragment:
         response["HX-Push-Url"] = f"{request.path}?{query.urlencode()}" if query else request.path
     return response
 

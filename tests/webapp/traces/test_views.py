@@ -112,6 +112,13 @@ def test_htmx_gets_the_rows_alone_and_a_clean_address(member, group_of_three):
     assert answer["HX-Push-Url"] == reverse("traces:list")
 
 
+def test_going_back_gets_the_whole_page(member, group_of_three):
+    headers = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    answer = member.get(reverse("traces:list"), headers=headers)
+    assert b"<html" in answer.content
+    assert "HX-Request" in answer["Vary"]
+
+
 def test_an_empty_installation_says_what_to_do(member):
     assert "No traces yet" in page(member, "traces:list")
     assert "No trace fits" in page(member, "traces:list", query="?verdict=wrong")

@@ -90,6 +90,7 @@ function stepExpert(by) {
 function showView(view) {
   const changed = view !== state.view;
   state.view = view;
+  reader.dataset.view = view;
   for (const text of reader.querySelectorAll("[data-text]")) {
     const isTag = text.closest(".pane-tag");
     if (view === "reading" && !text.reading && !isTag) {
