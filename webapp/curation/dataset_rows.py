@@ -16,24 +16,24 @@ from webapp.traces.visible import Piece, pieces
 
 # what a manifest says, in the order in which it is read
 FACT_NAMES = {
-    "selection": _("Drawn by the selection"),
     "recipe_in_words": _("Recipe"),
     "parents": _("From"),
     "verifiers": _("Verdicts"),
     "models": _("Rows by model"),
     "sources": _("Rows by source"),
     "licences": _("Rows by licence"),
-    "rows": _("Rows"),
     "problems": _("Problems"),
     "completion_tokens": _("Tokens in completions"),
     "think_chars": _("Characters in thinks"),
     "answer_chars": _("Characters in answers"),
     "columns": _("Columns"),
     "hash_rule": _("How the hash is made"),
-    "created": _("Frozen"),
     "sluice_version": _("By Sluice"),
 }
-SAID_ELSEWHERE = ("recipe", "funnel", "dataset", "version", "content_hash", "manifest_version", "rows_version")
+SAID_ELSEWHERE = {
+    *("recipe", "funnel", "dataset", "version", "selection", "rows", "created", "content_hash"),
+    *("manifest_version", "rows_version"),
+}
 PREVIEW_ROWS = 20
 CARD = "README.md"  # where the Hugging Face hub looks for a card
 CARD_BYTES = 40_000
@@ -78,7 +78,7 @@ def preview(version: DatasetVersion) -> Preview:
 
 
 def _parts(row: dict[str, Any]) -> list[Part]:
-    return [part(kind, str(row[kind])) for kind in TITLES if row.get(kind)]
+    return [part(kind, str(row[kind]).strip("\r\n")) for kind in TITLES if row.get(kind)]
 
 
 def card(files: list[ExportFile]) -> Part | None:
