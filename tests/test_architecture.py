@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def tracked(*patterns: str) -> list[Path]:
-    names = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run(
+        ["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     return [ROOT / name for name in names if (ROOT / name).exists()]
 
 
@@ -57,7 +59,9 @@ def test_dispatch_names_are_the_registered_tasks():
 )
 def test_files_are_short(patterns, limit):
     files = [path for path in tracked(*patterns) if "/migrations/" not in str(path)]
-    long = {str(path.relative_to(ROOT)): lines for path in files if (lines := len(path.read_text().splitlines())) > limit}
+    long = {
+        str(path.relative_to(ROOT)): lines for path in files if (lines := len(path.read_text().splitlines())) > limit
+    }
     assert files
     assert long == {}
 

