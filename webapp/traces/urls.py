@@ -2,11 +2,15 @@
 
 from django.urls import URLPattern, path
 
-from webapp.traces import views
+from webapp.traces import import_views, views
 
 app_name = "traces"
 urlpatterns: list[URLPattern] = [
     path("traces/", views.trace_list, name="list"),
+    path("traces/import/", import_views.upload, name="import"),
+    path("traces/import/<uuid:job_id>/", import_views.preview, name="import_preview"),
+    path("traces/import/<uuid:job_id>/report/", import_views.report, name="import_report"),
+    path("traces/import/<uuid:job_id>/report.json", import_views.report_file, name="import_report_file"),
     path("traces/<int:trace_id>/", views.detail, name="detail"),
     path("traces/<int:trace_id>/tokens/", views.tokens, name="tokens"),
     path("runs/<int:run_id>/problems/<int:problem_id>/", views.group, name="group"),
