@@ -77,16 +77,26 @@ def create_selection(
     return selection
 
 
+@transaction.atomic
+def store_outcome(selection: Selection, candidates: Sequence[NewCandidate], funnel: list[dict[str, Any]]) -> None:
+    """Keep every candidate's fate and the funnel. What an attempt that froze nothing has left is replaced.
+
+    Once the selection has a version its candidates stand, and this changes nothing.
+    """
+    if selection.versions.exists():
+        return
+    selection.candidates.all().delete()
+    add_candidates(selection, candidates)
+    set_funnel(selection, funnel)
+
+
 def add_candidates(selection: Selection, candidates: Sequence[NewCandidate]) -> None:
     """Save the fate of traces; a trace that has one in this selection keeps it."""
-    Candidate.objects.bulk_create(
-        [
-            Candidate(selection=selection, trace_id=c.trace_id, fate=c.fate, rule=c.rule, detail=c.detail[:300])
-            for c in candidates
-        ],
-        ignore_conflicts=True,
-        batch_size=500,
-    )
+    rows = [
+        Candidate(selection=selection, trace_id=c.trace_id, fate=c.fate, rule=c.rule, detail=c.detail[:300])
+        for c in candidates
+    ]
+    Candidate.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
 
 
 def set_funnel(selection: Selection, funnel: list[dict[str, Any]]) -> None:
