@@ -41,8 +41,8 @@ def texts_of(trace: Trace) -> list[tuple[str, str]]:
 
 
 def used_tags() -> list[str]:
-    """The tags that traces carry now, sorted."""
-    columns = Trace.objects.exclude(tags="").values_list("tags", flat=True).distinct()[:MAX_TAG_ROWS]
+    """The tags that labels have used, sorted."""
+    columns = Label.objects.exclude(tags="").values_list("tags", flat=True).distinct()[:MAX_TAG_ROWS]
     return sorted({tag for column in columns for tag in as_list(column)})
 
 

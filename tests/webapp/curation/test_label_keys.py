@@ -1,46 +1,12 @@
 """Labelling by keys in a real browser: a queue worked off with the hands on the keyboard, two people on one trace."""
 
 import pytest
-from django.conf import settings
-from django.test import Client
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.webapp.curation.conftest import HOSTILE, make_run
 from webapp.curation.models import Label
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
-
-
-@pytest.fixture
-def chromium(monkeypatch):
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in the thread of the test
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_as(chromium, live_server):
-    """A page of the browser, logged in as someone; what goes wrong in it fails the test."""
-    faults = []
-
-    def opened(user):
-        client = Client()
-        client.force_login(user)
-        context = chromium.new_context(base_url=live_server.url)
-        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        return page
-
-    yield opened
-    assert faults == []
 
 
 def press_and_leave(page, *keys):
