@@ -4,7 +4,6 @@ Three addresses: the upload, the preview of an uploaded file (a short job reads 
 import itself, which shows progress and then its report. Nothing is stored before the confirmation but the file under an id of ours.
 """
 
-import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +21,7 @@ from webapp.accounts.models import User
 from webapp.jobs.models import Job, JobKind, JobState
 from webapp.problems.import_actions import start_preview
 from webapp.problems.import_forms import ConfirmForm, UploadForm
-from webapp.problems.uploads import ImportSource, path_of, store
-
-_SUFFIXES = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|pq|gz|zst|zstd))+$", re.IGNORECASE)
+from webapp.problems.uploads import ImportSource, path_of, stem_of, store
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,6 @@ def report_of(job: Job) -> dict[str, Any] | None:
     """The report of an import as far as it is, None before its first chunk."""
     state = job.args.get("state") or {}
     return job.result.get("report") or state.get("report")
-
-
-def stem_of(name: str) -> str:
-    """A file's name without its endings."""
-    return _SUFFIXES.sub("", name).strip() or name
 
 
 def _job(pages: ImportPages, job_id: uuid.UUID, *, preview: bool) -> Job:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 KEEP_SECONDS = 7 * 24 * 3600
 _ID = re.compile(r"[0-9a-f]{32}")
+_SUFFIXES = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|pq|gz|zst|zstd))+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def path_of(file: str) -> Path:
     if Path(file).is_absolute():
         return Path(file)
     raise ValueError(_("not an uploaded file: %(file)r") % {"file": file})
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its endings, to name an import after."""
+    return _SUFFIXES.sub("", name).strip() or name
 
 
 def remove(file: str) -> None:

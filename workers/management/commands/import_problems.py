@@ -8,9 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from webapp.jobs.models import Job
 from webapp.problems.import_actions import start_problem_import, start_procedural_import
-from webapp.problems.uploads import of_path, store_file
+from webapp.problems.uploads import of_path, stem_of, store_file
 from workers import ingest
-from workers.command import run_command
+from workers.command import add_queue_option, run_command
 from workers.formats import AUTO, formats_of
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--split", choices=("heldout", "train", "any"), default="heldout",
             help="procedural problems that the bundled model never trained on (default), those it may have, or both",
         )  # fmt: skip
-        parser.add_argument("--queue", action="store_true", help="leave the work to the workers")
+        add_queue_option(parser)
 
     def handle(self, *_args: Any, file: Path | None, procedural: str | None, queue: bool, **options: Any) -> None:
         if (file is None) == (procedural is None):
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             assert file is not None  # noqa: S101  # checked above
             source = store_file(file) if queue else of_path(file)
             return start_problem_import(
-                source, by=None, set_name=options["set_name"] or file.stem, format_name=options["format"]
+                source, by=None, set_name=options["set_name"] or stem_of(file.name), format_name=options["format"]
             )
 
         try:

@@ -9,11 +9,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from webapp.jobs.models import Job
 from webapp.problems.models import ProblemSet
-from webapp.problems.uploads import of_path, store_file
+from webapp.problems.uploads import of_path, stem_of, store_file
 from webapp.traces.import_actions import free_run_name, start_trace_import
 from webapp.traces.models import Run
 from workers import ingest
-from workers.command import run_command
+from workers.command import add_queue_option, run_command
 from workers.formats import AUTO, formats_of
 
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             help="problem set for the questions; by default one of the run's own",
         )
         parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the report there")
-        parser.add_argument("--queue", action="store_true", help="leave the work to the workers")
+        add_queue_option(parser)
 
     def handle(self, *_args: Any, file: Path, queue: bool, report: Path | None, **options: Any) -> None:
         if queue and report:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
         def create() -> Job:
             source = store_file(file) if queue else of_path(file)
-            name = options["run_name"] or free_run_name(file.stem, sha256=source.sha256)
+            name = options["run_name"] or free_run_name(stem_of(file.name), sha256=source.sha256)
             return start_trace_import(
                 source, by=None, run_name=name, format_name=options["format"], problem_set=problem_set
             )
