@@ -1,16 +1,28 @@
-"""The text that is growing right now, in the cache for the run's page. Losing it loses nothing: the rows are the truth."""
+"""The text that is growing right now, in the cache for the run's page. Losing it loses nothing: the rows are the truth.
 
+Think and answer are told apart here, because the page may not import a parser. A cache that is away is no reason to stop sampling.
+"""
+
+import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from workers.parsing import answer_text, parse, think_text
 
 if TYPE_CHECKING:
-    from inference import Tokenizer
+    from inference import Step, Tokenizer
+    from workers.planning import Asked
+
+logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.2
 LIFETIME_SECONDS = 60
-SHOWN = 16  # samples whose text is kept; a page shows no more at once
+SHOWN = 12  # samples whose text is kept; a page shows no more at once
+SHOWN_CHARS = 6_000  # of each pane, its end
 
 
 def live_key(run_id: int) -> str:
@@ -19,38 +31,83 @@ def live_key(run_id: int) -> str:
 
 
 class LiveText:
-    """Collects tokens of a chunk's samples and publishes their text a few times a second."""
+    """Collects the tokens of a chunk's samples and publishes their text a few times a second.
 
-    def __init__(self, run_id: int, tokenizer: "Tokenizer", samples: list[tuple[int, int, str]]) -> None:
-        self._key, self._tokenizer, self._samples = live_key(run_id), tokenizer, samples
-        self._bytes = [bytearray() for _ in samples]
-        self._tokens = [0] * len(samples)
-        self._ended = [False] * len(samples)
-        self._began = time.monotonic()
-        self._published = 0.0
+    `saved` of the run's `planned` samples were there before this chunk; they make the estimate of the time that remains.
+    """
 
-    def add(self, rows: list[int], token_ids: list[int], *, ended: list[int]) -> None:
-        """One decoding step: a token for each of `rows`; `ended` are the rows that finished with it."""
-        done = set(ended)
-        for row, token in zip(rows, token_ids, strict=True):
+    def __init__(
+        self,
+        run_id: int,
+        tokenizer: "Tokenizer",
+        asked: Sequence["Asked"],
+        *,
+        saved: int,
+        planned: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._key, self._tokenizer, self._clock = live_key(run_id), tokenizer, clock
+        self._saved, self._planned = saved, planned
+        self._who = [(one, number) for one in asked for number in range(len(one.samples))]
+        self._row = {
+            (p, s): row
+            for row, (p, s) in enumerate((p, s) for p, one in enumerate(asked) for s in range(len(one.samples)))
+        }
+        self._bytes = [bytearray() for _ in self._who]
+        self._tokens = [0] * len(self._who)
+        self._ended = [False] * len(self._who)
+        self._began = clock()
+        self._published = self._began - EVERY_SECONDS
+
+    @property
+    def tokens(self) -> int:
+        """Tokens sampled so far."""
+        return sum(self._tokens)
+
+    def add(self, step: "Step") -> None:
+        """One decoding step: a token for each sample that runs, and which of them ended with it."""
+        ended = {(f.prompt, f.sample): f.completion.finish_reason for f in step.finished}
+        for place, token in zip(step.rows, step.token_ids, strict=True):
+            row = self._row[place]
             self._tokens[row] += 1
-            if row < SHOWN and row not in done:  # the last token is the stop token, which is no text
+            if row < SHOWN and ended.get(place) != "stop":  # a stop token is no text
                 self._bytes[row] += self._tokenizer.token_bytes(token)
-        for row in ended:
-            self._ended[row] = True
-        if time.monotonic() - self._published >= EVERY_SECONDS:
-            self.flush()
+        for place in ended:
+            self._ended[self._row[place]] = True
+        if self._clock() - self._published >= EVERY_SECONDS:
+            self.publish()
 
-    def flush(self) -> None:
-        """Publish what there is."""
-        self._published = time.monotonic()
-        samples = [
-            {
-                "problem_id": problem, "sample_index": index, "prompt": prompt, "tokens": self._tokens[i], "done": self._ended[i],
-                "text": self._bytes[i].decode("utf-8", errors="ignore"),
-            }
-            for i, (problem, index, prompt) in enumerate(self._samples[:SHOWN])
-        ]  # fmt: skip
-        rate = sum(self._tokens) / max(self._published - self._began, 1e-6)
-        state = {"samples": samples, "in_batch": len(self._samples), "tokens_per_second": rate, "updated": time.time()}
-        cache.set(self._key, state, LIFETIME_SECONDS)
+    def publish(self) -> None:
+        """Put what there is into the cache."""
+        self._published = self._clock()
+        rate = self.tokens / max(self._published - self._began, 1e-3)
+        state = {
+            "samples": [self._sample(row) for row in range(min(SHOWN, len(self._who)))],
+            "in_batch": len(self._who),
+            "done": self._saved + sum(self._ended),
+            "tokens_per_second": rate,
+            "seconds_left": self._seconds_left(rate),
+            "updated": time.time(),
+        }
+        try:
+            cache.set(self._key, state, LIFETIME_SECONDS)
+        except (RedisError, OSError) as error:
+            logger.warning("live text was not published: %s", error)
+
+    def _sample(self, row: int) -> dict[str, object]:
+        asked, number = self._who[row]
+        text = self._bytes[row].decode("utf-8", errors="ignore")
+        segments = parse(asked.prompt, None, text, "").segments
+        return {
+            "problem_id": asked.problem_id, "sample_index": asked.samples[number], "prompt": asked.prompt, "text": text,
+            "think": think_text(segments, None, text)[-SHOWN_CHARS:], "answer": answer_text(segments, None, text)[-SHOWN_CHARS:],
+            "tokens": self._tokens[row], "done": self._ended[row],
+        }  # fmt: skip
+
+    def _seconds_left(self, rate: float) -> float | None:
+        """The time until the run is whole at this rate, from the length of the samples that ended; None before one has."""
+        lengths = [tokens for tokens, ended in zip(self._tokens, self._ended, strict=True) if ended]
+        if not lengths or not rate:
+            return None
+        left = self._planned - self._saved
+        return max(0.0, left * sum(lengths) / len(lengths) - self.tokens) / rate

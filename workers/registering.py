@@ -36,7 +36,10 @@ def examples(path: Path) -> list[dict[str, str]]:
     file = path / "examples.json"
     if not file.exists():
         return []
-    rows = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and isinstance(row.get("prompt"), str) for row in rows
     ):

@@ -1,6 +1,5 @@
 """From an engine's completion to what the token store keeps: text, character ranges, and arrays over prompt and completion."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,8 @@ def arrange(tokenizer: "Tokenizer", prompt: str, prompt_ids: list[int], completi
     """Lay a completion out. The stop token is stored as a token of no characters: it was sampled, but it is not text."""
     stopped = completion.finish_reason == "stop"
     said = completion.token_ids[:-1] if stopped else completion.token_ids
-    text = tokenizer.decode(said)
+    # PostgreSQL stores no NUL; as in imports its visible sign, one character for one, stands for it
+    text = tokenizer.decode(said).replace("\x00", "\u2400")
     base = len(prompt)
     spans = tokenizer.token_spans(prompt_ids) + [(base + a, base + b) for a, b in tokenizer.token_spans(said)]
     if stopped:
@@ -42,11 +42,6 @@ def arrange(tokenizer: "Tokenizer", prompt: str, prompt_ids: list[int], completi
         gate_weights=_with_last_row(routing.gate_weights) if routing else None,
     )
     return Arranged(text, spans, arrays)
-
-
-def digest(arrays: list[TokenArrays]) -> str:
-    """A short name for what a shard holds: 8 hexadecimal digits over its tokens."""
-    return hashlib.sha256(b"".join(a.token_id.tobytes() for a in arrays)).hexdigest()[:8]
 
 
 def _with_last_row(rows: np.ndarray) -> np.ndarray:
