@@ -52,13 +52,13 @@ class MLA:
     def project(self, x_TD: torch.Tensor, cos_TR: torch.Tensor, sin_TR: torch.Tensor) -> Projected:
         """Queries and what is cached; cos and sin are [T, R / 2] of each token's position."""
         c = self.config
-        q, kv = functional.linear(x_TD, self.w_in).split((self.q_width, c.kv_lora_rank + c.qk_rope_head_dim), -1)
+        q, kv = functional.linear(x_TD, self.w_in).split_with_sizes((self.q_width, c.kv_lora_rank + c.qk_rope_head_dim), -1)
         if self.q_norm is not None and self.w_qb is not None:
             q = functional.linear(rms_norm(q, self.q_norm, LATENT_NORM_EPS), self.w_qb)
-        q_nope, q_rope = q.view(len(x_TD), c.num_attention_heads, -1).split(
+        q_nope, q_rope = q.view(len(x_TD), c.num_attention_heads, -1).split_with_sizes(
             (c.qk_nope_head_dim, c.qk_rope_head_dim), -1
         )
-        latent, k_rope = kv.split((c.kv_lora_rank, c.qk_rope_head_dim), -1)
+        latent, k_rope = kv.split_with_sizes((c.kv_lora_rank, c.qk_rope_head_dim), -1)
         q_rope = rotate(q_rope, cos_TR[:, None], sin_TR[:, None], interleave=c.rope_interleave)
         k_rope = rotate(k_rope, cos_TR, sin_TR, interleave=c.rope_interleave)
         return Projected(
@@ -70,7 +70,7 @@ class MLA:
     def prefill(self, p: Projected, valid_BS: torch.Tensor) -> torch.Tensor:
         """Causal attention of whole prompts, expanded; `valid_BS` says which places of the padded batch are tokens. [T, D]."""
         c = self.config
-        latent_TC, k_rope_TR = p.cached_TC.split((c.kv_lora_rank, c.qk_rope_head_dim), -1)
+        latent_TC, k_rope_TR = p.cached_TC.split_with_sizes((c.kv_lora_rank, c.qk_rope_head_dim), -1)
         k_nope_THN = torch.einsum("tc,hnc->thn", latent_TC, self.w_uk_HNC)
         v_THV = torch.einsum("tc,hcv->thv", latent_TC, self.w_uv_HCV)
         q = torch.cat((p.q_nope_THN, p.q_rope_THR), -1)

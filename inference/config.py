@@ -107,7 +107,7 @@ class DeepseekConfig:
     @property
     def softmax_scale(self) -> float:
         """(d_n + d_r)^-1/2, times YaRN's mscale squared."""
-        scale = (self.qk_nope_head_dim + self.qk_rope_head_dim) ** -0.5
+        scale = 1.0 / math.sqrt(self.qk_nope_head_dim + self.qk_rope_head_dim)
         return scale * self.yarn.softmax_mscale() if self.yarn else scale
 
     @classmethod

@@ -49,7 +49,7 @@ def load_weights(path: Path, config: DeepseekConfig, dtype: torch.dtype) -> dict
     )
     weights: dict[str, torch.Tensor] = {}
     for file in files:
-        with safe_open(file, framework="pt", device="cpu") as tensors_file:  # type: ignore[no-untyped-call]
+        with safe_open(file, framework="pt", device="cpu") as tensors_file:
             for name in (name for name, (where, _) in found.items() if where == file):
                 keep = torch.float32 if ".mlp.gate." in name else dtype  # a rounded correction bias changes the choice
                 weights[name] = tensors_file.get_tensor(name).to(keep)

@@ -41,7 +41,7 @@ def choose(logits_BV: torch.Tensor, params: SamplingParams, draws_B: torch.Tenso
 
 def _choose_filtered(probs_BV: torch.Tensor, params: SamplingParams, draws_B: torch.Tensor) -> torch.Tensor:
     """top_k first, then top_p over what is left, the most likely token always in (the order of Hugging Face and vLLM)."""
-    sorted_BV, order_BV = probs_BV.sort(-1, descending=True, stable=True)
+    sorted_BV, order_BV = torch.sort(probs_BV, stable=True, dim=-1, descending=True)
     if 0 < params.top_k < sorted_BV.shape[-1]:
         sorted_BV = sorted_BV[:, : params.top_k]
     sums_BV = sorted_BV.cumsum(-1)

@@ -55,11 +55,12 @@ class Tokenizer:
         if self._template is None:
             raise ValueError("this checkpoint has no chat template in tokenizer_config.json")
         try:
-            return _compiled(self._template).render(
+            text = _compiled(self._template).render(
                 messages=messages, add_generation_prompt=add_generation_prompt, raise_exception=_raise, **self._special
             )
         except TemplateError as error:
             raise ValueError(f"the chat template refused these messages: {error}") from error
+        return str(text)
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes of one token. Raises ValueError for an id outside the vocabulary."""

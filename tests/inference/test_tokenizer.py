@@ -1,0 +1,67 @@
+"""Text, tokens, and the characters that each token covers."""
+
+import json
+
+import pytest
+
+from inference import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint):
+    return Tokenizer.from_path(checkpoint)
+
+
+@pytest.mark.parametrize("text", ["", "plain", "é", "數學 and 𝒳", "👩‍👩‍👧", "a\u200fb\u0000c", "<bos>in<eos>text"])
+def test_text_survives(tokenizer, text):
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_every_real_trace_survives_and_is_covered(tokenizer, shared_data):
+    for line in (shared_data / "traces_seed" / "traces_seed.jsonl").read_text().splitlines()[::9]:
+        text = json.loads(line)["raw"][:3000] or "."
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids) == text
+        spans = tokenizer.token_spans(ids)
+        assert spans[0][0] == 0
+        assert spans[-1][1] == len(text)
+        assert all(a[0] <= b[0] <= a[1] for a, b in zip(spans, spans[1:], strict=False))
+
+
+def test_tokens_that_split_a_character_share_it(tokenizer):
+    assert tokenizer.token_spans(tokenizer.encode("a數b")) == [(0, 1), (1, 2), (1, 2), (1, 2), (2, 3)]
+
+
+def test_broken_bytes_become_one_replacement_a_stretch(tokenizer):
+    ids = tokenizer.encode("數")[:2] + tokenizer.encode("z")
+    assert tokenizer.decode(ids) == "\ufffdz"
+    assert tokenizer.token_spans(ids) == [(0, 1), (0, 1), (1, 2)]
+
+
+def test_special_tokens_are_text_with_a_range(tokenizer):
+    assert tokenizer.token_spans(tokenizer.encode("<bos>x")) == [(0, 5), (5, 6)]
+
+
+def test_chat_template_writes_the_prompt_and_doubles_no_bos(tokenizer):
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "1 + 1?"}])
+    assert text == "<bos><U>1 + 1?<A>"
+    assert tokenizer.encode(text).count(0) == 1
+
+
+def test_template_that_refuses_says_so(tokenizer):
+    with pytest.raises(ValueError, match="unknown role judge"):
+        tokenizer.apply_chat_template([{"role": "judge", "content": ""}])
+
+
+def test_template_cannot_reach_out_of_its_sandbox(checkpoint, tmp_path):
+    for name in ("tokenizer.json",):
+        (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
+    attack = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": attack}))
+    with pytest.raises(ValueError, match="chat template"):
+        Tokenizer.from_path(tmp_path).apply_chat_template([])
+
+
+def test_absent_tokenizer_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"lacks tokenizer.json"):
+        Tokenizer.from_path(tmp_path)
