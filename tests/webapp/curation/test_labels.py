@@ -110,9 +110,18 @@ def test_two_who_meet_see_both_labels_and_lose_nothing(client, annotator, other_
     assert text.count("looks right to me") >= 2  # named as not saved, and still in its field
     assert Label.objects.get().value == "reject"
 
+    assert answer.context["save_value"] == "keep"  # Ctrl+Enter saves what was meant, not what came in meanwhile
     again = {name: answer.context["form"].data[name] for name in ("seen", "note", "rating")}
     assert post(client, traces[0], value="keep", **again).status_code == 302
     assert [row.value for row in Label.objects.order_by("pk")] == ["reject", "keep"]
+
+
+def test_a_label_that_is_gone_is_a_conflict_too(client, annotator, traces):
+    client.force_login(annotator)
+    answer = post(client, traces[0], seen="12345")
+    assert answer.status_code == 409
+    assert "not there any more" in answer.content.decode()
+    assert not Label.objects.exists()
 
 
 def test_a_conflict_is_swapped_in_where_there_is_javascript(client, annotator, other_annotator, traces):

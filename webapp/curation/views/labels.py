@@ -83,6 +83,9 @@ def _panel(
     newest = history[0] if history else None
     queue = _queue_of(request)
     may_label = request.user.may(Role.ANNOTATOR)
+    mine = (
+        form.new_label() if form is not None and form.is_valid() else None
+    )  # a form comes back valid on a conflict alone
     context: dict[str, Any] = {
         "trace": trace,
         "newest": newest,
@@ -92,7 +95,9 @@ def _panel(
         "saved": saved,
         "may_label": may_label,
         "form": _with_seen(request.POST, newest) if form else LabelForm(initial=_initial(newest, request)),
-        "mine": conflict is not None and form is not None and form.is_valid() and form.new_label(),
+        "mine": mine,
+        "mine_tags": as_list(mine.tags) if mine else [],
+        "save_value": mine.value if mine else newest.value if newest else "",
         "used_tags": queries.used_tags() if may_label else [],
         "queue": queue,
     }
