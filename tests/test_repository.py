@@ -2,10 +2,10 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +25,7 @@ def test_every_setting_is_in_the_readme():
 
 
 def test_every_make_target_in_the_readme_exists():
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
 
 
@@ -54,7 +54,7 @@ def test_room_readme_names_its_files(room):
 
 
 def test_templates_hold_no_inline_script_or_style():
-    bad = re.compile(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son[a-z]+=|\|safe\b|autoescape off|hx-on", re.I)
+    bad = re.compile(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son[a-z]+=|\|safe\b|autoescape off|hx-on", re.IGNORECASE)
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in tracked("templates/*.html")

@@ -15,5 +15,5 @@ def read_or_create_secret(path: Path) -> str:
             file.write(secrets.token_urlsafe(50))
         with suppress(FileExistsError):
             os.link(name, path)
-        os.unlink(name)
+        Path(name).unlink()
     return path.read_text(encoding="ascii").strip()

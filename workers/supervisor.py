@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,10 +69,8 @@ class Supervisor:
             _signal_session(self.children[name], signal.SIGTERM)
         until = time.monotonic() + GRACE_SECONDS
         for name in names:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.children[name].wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             _signal_session(self.children[name], signal.SIGKILL)
             self.children[name].wait()
         self.children.clear()
@@ -132,7 +131,5 @@ def _end_with_parent() -> None:
 
 
 def _signal_session(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-    except ProcessLookupError:
-        pass
