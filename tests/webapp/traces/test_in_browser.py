@@ -240,7 +240,7 @@ def test_a_lost_shard_is_said(open_page, traces, store):
     (store / traces[1].store_path).unlink()
     page = open_page(address(traces[1]))
     expect(page.locator("[role=alert]:visible")).to_contain_text("has no shard")
-    expect(page.locator(".kind-answer")).to_contain_text("42")
+    expect(page.locator(".pane.kind-answer")).to_contain_text("42")
 
 
 def test_the_list_filters_in_place(open_page, traces):
