@@ -31,8 +31,8 @@ FAMILIES = [
     ("simple_equations", _("equations in one unknown")),
 ]
 SPLITS = [
-    ("heldout", _("only problems that the bundled model never trained on")),
-    ("train", _("only problems that it may have trained on")),
+    ("heldout", _("held out from the bundled model's training")),
+    ("train", _("those it may have been trained on")),
     ("any", _("both")),
 ]
 

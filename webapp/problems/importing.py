@@ -178,7 +178,14 @@ def _understood(pages: ImportPages, job: Job) -> dict[str, object]:
         for row in found.get("rows", [])
     ]
     findings = [(pages.finding_label(kind), count) for kind, count in _most_first(found.get("findings", {}))]
-    return {"found": found, "rows": rows, "findings": findings, "lost": _most_first(found.get("lost", {}))}
+    understood = found.get("estimate", 0) - found.get("rejected_count", 0)
+    return {
+        "found": found,
+        "rows": rows,
+        "understood": understood,
+        "findings": findings,
+        "lost": _most_first(found.get("lost", {})),
+    }
 
 
 def _most_first(counts: dict[str, int]) -> list[tuple[str, int]]:

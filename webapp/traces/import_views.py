@@ -27,13 +27,13 @@ PAGES = importing.ImportPages(
     namespace="traces",
     kind=JobKind.IMPORT_TRACES,
     title=_("Import traces"),
-    list_title=_("Runs"),
+    list_title=_("Traces"),
     name_label=_("Run"),
     accepts=_(
         "Rows with a prompt and a completion, or conversations: JSON lines, JSON, CSV, Parquet; gzip or Zstandard too."
     ),
     rows_template="traces/_import_rows.html",
-    list_url="traces:runs",
+    list_url="traces:list",
     default_name=lambda stem, source: free_run_name(stem, sha256=source.sha256),
     start=_start,
     finding_label=_finding_label,

@@ -39,17 +39,13 @@ class Fields:
         self._lost.append(words)
 
     def take(self, *names: str) -> object:
-        """Remove and return the first of these fields that is there and not null."""
-        for name in names:
-            value = self._left.get(name)
-            if value is not None:
-                del self._left[name]
-                return value
-        return None
+        """Remove and return the first of these fields that is there and not null; those that are null say nothing and go as well."""
+        name = self._first(names)
+        return None if name is None else self._left.pop(name)
 
     def text(self, *names: str) -> str | None:
         """Like `take`, for a field that must be text. Raises RowError when it is not."""
-        name = next((name for name in names if self._left.get(name) is not None), None)
+        name = self._first(names)
         if name is None:
             return None
         value = self._left.pop(name)
@@ -59,7 +55,7 @@ class Fields:
 
     def gold(self, *names: str) -> str | None:
         """The gold answer as text. A number is written out; anything else stays in the metadata and is noted."""
-        name = next((name for name in names if self._left.get(name) is not None), None)
+        name = self._first(names)
         if name is None:
             return None
         value = self._left[name]
@@ -70,6 +66,13 @@ class Fields:
             return str(value)
         self.lose(f"{name} (not a text, kept as metadata)")
         return None
+
+    def _first(self, names: Sequence[str]) -> str | None:
+        """The first of these fields that holds something; drops those that are null."""
+        for name in names:
+            if name in self._left and self._left[name] is None:
+                del self._left[name]
+        return next((name for name in names if name in self._left), None)
 
     def finish_reason(self) -> str:
         """Our word for how the sample ended, "" where it is unknown; a word of the source that is not ours stays in the metadata."""
