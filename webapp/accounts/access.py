@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
@@ -15,11 +15,16 @@ P = ParamSpec("P")
 View = Callable[Concatenate["MemberRequest", P], HttpResponseBase]
 
 
-class MemberRequest(HttpRequest):
+class PageRequest(HttpRequest):
+    """A request as our middleware hands it on; there may be nobody behind it."""
+
+    htmx: HtmxDetails  # set by HtmxMiddleware
+
+
+class MemberRequest(PageRequest):
     """A request whose user is known: LoginRequiredMiddleware has let nobody else through."""
 
-    user: User  # type: ignore[assignment]  # narrower than Django's User | AnonymousUser, see above
-    htmx: HtmxDetails  # set by HtmxMiddleware
+    user: User  # narrower than Django's User | AnonymousUser, see above
 
 
 def role_required(role: Role) -> Callable[[View[P]], View[P]]:
@@ -33,6 +38,6 @@ def role_required(role: Role) -> Callable[[View[P]], View[P]]:
                 raise PermissionDenied(message % {"role": role.value, "yours": request.user.role})
             return view(request, *args, **kwargs)
 
-        return checked
+        return cast("View[P]", checked)  # wraps() keeps the signature, its type does not
 
     return decorate

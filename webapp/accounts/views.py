@@ -20,7 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from redis.exceptions import RedisError
 
 from webapp.accounts import member_actions, queries, throttle
-from webapp.accounts.access import MemberRequest, role_required
+from webapp.accounts.access import MemberRequest, PageRequest, role_required
 from webapp.accounts.actions import record, use_login_link
 from webapp.accounts.forms import MemberForm, NewUserForm, SignInForm
 from webapp.accounts.models import Role, User
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 @login_not_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def sign_in(request: MemberRequest) -> HttpResponseBase:
+def sign_in(request: PageRequest) -> HttpResponseBase:
     """Come in with name and password."""
     if request.htmx:  # a fragment of a page whose session has ended: the whole page goes to sign in
         query = urlencode({"next": request.htmx.current_url_abs_path or "/"})

@@ -19,7 +19,7 @@ def runs_of(engine: Engine) -> list[dict[str, Any]]:
     values = ("correct", "wrong", "undecidable", "unscored")
     rows = Engine.objects.filter(pk=engine.pk, runs__isnull=False)
     counts = {value: Count("runs__traces", filter=Q(runs__traces__verdict=value)) for value in values}
-    found = rows.values("runs", "runs__name", "runs__created_at").annotate(traces=Count("runs__traces"), **counts)
+    found: Any = rows.values("runs", "runs__name", "runs__created_at").annotate(traces=Count("runs__traces"), **counts)
     return [
         {"pk": row["runs"], "name": row["runs__name"], "created_at": row["runs__created_at"], "traces": row["traces"]}
         | {value: row[value] for value in values}

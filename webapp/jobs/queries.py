@@ -29,16 +29,9 @@ def may_steer(user: User, job: Job) -> bool:
 
 def filled_by(job: Job) -> list[tuple[str, str]]:
     """What the job filled or fills, as (name, address)."""
-    found = [
-        (row.name, reverse("traces:run", args=[row.pk]))
-        for row in job.runs.all()  # type: ignore[attr-defined]  # the relations are declared by the apps above
-    ]
+    found = [(row.name, reverse("traces:run", args=[row.pk])) for row in job.runs.all()]
+    found += [(row.name, reverse("curation:selection", args=[row.pk])) for row in job.selections.all()]
     found += [
-        (row.name, reverse("curation:selection", args=[row.pk]))
-        for row in job.selections.all()  # type: ignore[attr-defined]
-    ]
-    found += [
-        (str(row), reverse("curation:export", args=[row.pk]))
-        for row in job.exports.select_related("version__dataset")  # type: ignore[attr-defined]
+        (str(row), reverse("curation:export", args=[row.pk])) for row in job.exports.select_related("version__dataset")
     ]
     return found

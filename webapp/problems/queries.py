@@ -36,7 +36,7 @@ def sets() -> QuerySet[ProblemSet]:
     ).order_by("-created_at", "-pk")
 
 
-def _count(rows: QuerySet[Problem, dict[str, Any]], count: Count) -> Coalesce:
+def _count(rows: QuerySet[Problem, Any], count: Count) -> Coalesce:
     return Coalesce(Subquery(rows.values(n=count), output_field=IntegerField()), 0)
 
 
@@ -56,7 +56,7 @@ def in_order(problems: QuerySet[Problem], sort: str) -> QuerySet[Problem]:
 
 def runs_of(problem: Problem) -> list[RunCounts]:
     """The runs that hold traces of a problem, the newest first."""
-    rows = Problem.objects.filter(pk=problem.pk, traces__isnull=False).values("traces__run", "traces__run__name")
+    rows: Any = Problem.objects.filter(pk=problem.pk, traces__isnull=False).values("traces__run", "traces__run__name")
     values = ("correct", "wrong", "undecidable", "unscored")
     counts = {value: Count("traces", filter=Q(traces__verdict=value)) for value in values}
     return [

@@ -11,7 +11,7 @@ from webapp.accounts.access import MemberRequest, role_required
 from webapp.accounts.models import Role
 from webapp.problems import queries
 from webapp.problems.filters import ProblemFilter
-from webapp.problems.models import Problem, ProblemSet
+from webapp.problems.models import Problem
 from webapp.tags import as_list
 
 PER_PAGE = 50

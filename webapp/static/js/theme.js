@@ -12,12 +12,22 @@ export function currentTheme() {
   return chosen || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 }
 
+function markChoices() {
+  for (const button of document.querySelectorAll("[data-theme-choice]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.themeChoice === (root.dataset.theme || "")));
+  }
+}
+
 apply(localStorage.getItem(KEY));
+document.addEventListener("DOMContentLoaded", markChoices);
+if (document.readyState !== "loading") markChoices();
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-action='theme']");
+  const button = event.target.closest("[data-action='theme'], [data-theme-choice]");
   if (!button) return;
-  const next = currentTheme() === "dark" ? "light" : "dark";
-  localStorage.setItem(KEY, next);
+  const next = button.dataset.themeChoice ?? (currentTheme() === "dark" ? "light" : "dark");
+  if (next) localStorage.setItem(KEY, next);
+  else localStorage.removeItem(KEY);
   apply(next);
+  markChoices();
   document.dispatchEvent(new CustomEvent("sluice:theme"));
 });
