@@ -233,7 +233,9 @@ def test_same_file_again_is_offered_the_same_run_and_adds_nothing(as_editor):
     work(Job.objects.latest("created_at"))
     job = looked_into(as_editor, "traces", lines(ROW), "renamed.jsonl")
 
-    assert 'value="first"' in as_editor.get(reverse("traces:import_preview", args=[job.pk])).content.decode()
+    page = as_editor.get(reverse("traces:import_preview", args=[job.pk])).content.decode()
+    assert 'value="first"' in page
+    assert "went into the run first before" in page
     confirm(as_editor, "traces", job, name="first")
     assert work(Job.objects.latest("created_at")).result["report"]["duplicates"] == 1
 

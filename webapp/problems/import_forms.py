@@ -52,9 +52,9 @@ class ConfirmForm(forms.Form):
     name = forms.CharField(max_length=180, error_messages={"required": _("Give it a name.")})
     format = forms.ChoiceField(label=_("Format"))
 
-    def __init__(self, *args: object, kind: JobKind, name_label: str, **kwargs: object) -> None:
+    def __init__(self, *args: object, kind: JobKind, name_label: str, name_help: str, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed through as they are
-        self.fields["name"].label = name_label
+        self.fields["name"].label, self.fields["name"].help_text = name_label, name_help
         choice = self.fields["format"]
         assert isinstance(choice, forms.ChoiceField)  # noqa: S101  # declared above
         choice.choices = FORMATS[kind]

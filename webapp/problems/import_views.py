@@ -4,6 +4,7 @@ import uuid
 
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -27,6 +28,7 @@ PAGES = importing.ImportPages(
     title=_("Import problems"),
     list_title=_("Problems"),
     name_label=_("Problem set"),
+    name_help=lambda _source: gettext("A set of this name that exists already gets the problems that it lacks."),
     accepts=_(
         "GSM8K, MATH-500, or rows with a prompt and an answer: JSON lines, JSON, CSV, Parquet; gzip or Zstandard too."
     ),

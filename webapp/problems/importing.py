@@ -33,6 +33,7 @@ class ImportPages:
     title: Promise
     list_title: Promise
     name_label: Promise
+    name_help: Callable[[ImportSource], str]
     accepts: Promise  # what may be uploaded, in a sentence
     rows_template: str
     list_url: str
@@ -143,7 +144,9 @@ def _confirm_form(pages: ImportPages, job: Job, source: ImportSource, data: Any)
     initial = {"format": job.args.get("format")}
     if data is None:
         initial["name"] = pages.default_name(stem_of(source.name), source)
-    return ConfirmForm(data, kind=pages.kind, name_label=str(pages.name_label), initial=initial)
+    return ConfirmForm(
+        data, kind=pages.kind, name_label=str(pages.name_label), name_help=pages.name_help(source), initial=initial
+    )
 
 
 def _confirm(

@@ -53,10 +53,15 @@ def start_trace_import(
     return job
 
 
+def run_of_file(sha256: str) -> Run | None:
+    """The first run that a file of this hash went into."""
+    return Run.objects.filter(kind=RunKind.IMPORT, source__sha256=sha256).order_by("pk").first()
+
+
 def free_run_name(wanted: str, *, sha256: str) -> str:
     """A name for an import: the run that this very file went into, else `wanted`, with a number when that is taken."""
     wanted = wanted[:180] or _("import")
-    earlier = Run.objects.filter(kind=RunKind.IMPORT, source__sha256=sha256).order_by("pk").first()
+    earlier = run_of_file(sha256)
     if earlier is not None:
         return earlier.name
     taken = set(Run.objects.filter(name__startswith=wanted).values_list("name", flat=True))

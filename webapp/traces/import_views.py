@@ -3,6 +3,7 @@
 import uuid
 
 from django.http import HttpResponse, HttpResponseBase
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -11,12 +12,20 @@ from webapp.accounts.models import Role, User
 from webapp.jobs.models import Job, JobKind
 from webapp.problems import importing
 from webapp.problems.uploads import ImportSource
-from webapp.traces.import_actions import free_run_name, start_trace_import
+from webapp.traces.import_actions import free_run_name, run_of_file, start_trace_import
 from webapp.traces.models import FindingKind, Run
 
 
 def _start(source: ImportSource, by: User, name: str, format_name: str) -> Job:
     return start_trace_import(source, by=by, run_name=name, format_name=format_name)
+
+
+def _name_help(source: ImportSource) -> str:
+    earlier = run_of_file(source.sha256)
+    if earlier is not None:
+        words = gettext("This very file went into the run %(name)s before; rows that it has are counted as duplicates.")
+        return words % {"name": earlier.name}
+    return gettext("An import of this name that exists already gets the rows that it lacks.")
 
 
 def _finding_label(kind: str) -> str:
@@ -29,6 +38,7 @@ PAGES = importing.ImportPages(
     title=_("Import traces"),
     list_title=_("Traces"),
     name_label=_("Run"),
+    name_help=_name_help,
     accepts=_(
         "Rows with a prompt and a completion, or conversations: JSON lines, JSON, CSV, Parquet; gzip or Zstandard too."
     ),
