@@ -143,6 +143,7 @@ def _words() -> dict[str, str]:
         "notRouted": _("It was never fed back, so nothing was routed."),
         "found": _("{n} of {count}"),
         "notFound": _("not found on this page"),
+        "mostUsed": _("the {n} most used of {count}"),
         "repeats": _("colours repeat after {n} experts; the numbers do not"),
         "empty": _("(no text of its own)"),
         "none": _("no colour"),

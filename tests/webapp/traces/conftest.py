@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright._impl._driver import compute_driver_executable
 
+from tests.webapp.traces import factories as make
+
 MODULES = Path(__file__).resolve().parents[3] / "webapp" / "static" / "js" / "viewer"
 
 
@@ -42,3 +44,17 @@ def in_node():
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def group_of_three(db):
+    """Three samples of one problem: with tokens and two verdicts, cut off in its think, without think."""
+    run, problem = make.run(engine=make.engine()), make.problem()
+    made = [
+        make.trace(run, problem, "<think>12 and 30</think>\\boxed{42}", tokens=True, seed=7, duration_seconds=2.0),
+        make.trace(run, problem, "<think>12 and", sample_index=3, finish="length"),
+        make.trace(run, problem, "43", sample_index=4),
+    ]
+    make.verdict(made[0], "wrong", extracted="old reading")
+    make.verdict(made[0], "correct", minutes=5, message="equal after simplification")
+    return made

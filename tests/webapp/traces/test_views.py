@@ -3,29 +3,14 @@
 import json
 import re
 
-import numpy as np
 import pytest
 from django.urls import reverse
 from django.utils.html import escape
 
 from tests.webapp.traces import factories as make
-from webapp.traces import tokenstore
 from webapp.traces.models import Trace
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def group_of_three():
-    run, problem = make.run(engine=make.engine()), make.problem()
-    made = [
-        make.trace(run, problem, "<think>12 and 30</think>\\boxed{42}", tokens=True, seed=7, duration_seconds=2.0),
-        make.trace(run, problem, "<think>12 and", sample_index=3, finish="length"),
-        make.trace(run, problem, "43", sample_index=4),
-    ]
-    make.verdict(made[0], "wrong", extracted="old reading")
-    make.verdict(made[0], "correct", minutes=5, message="equal after simplification")
-    return made
 
 
 def page(client, name, *args, query=""):
@@ -244,63 +229,6 @@ def test_the_page_asks_a_fixed_number_of_queries(member, django_assert_num_queri
     # session, user, trace, findings, verdicts, place among the samples (4)
     with django_assert_num_queries(9):
         page(member, "traces:detail", group_of_three[0].pk)
-
-
-# -- token windows ----------------------------------------------------------------------------------------------------
-
-
-def header_of(body):
-    length = int.from_bytes(body[:4], "little")
-    return json.loads(body[4 : 4 + length]), body[4 + length :]
-
-
-def test_a_window_of_tokens(member, group_of_three):
-    trace = group_of_three[0]
-    answer = member.get(reverse("traces:tokens", args=[trace.pk]) + "?start=2&stop=9")
-    header, arrays = header_of(answer.content)
-    whole = tokenstore.read(trace.store_path, trace.store_row_group, trace.store_tokens)
-    assert (header["start"], header["stop"], header["count"], header["routing_count"]) == (2, 9, trace.store_tokens, 7)
-    for described in header["arrays"]:
-        got = np.frombuffer(arrays, described["type"], int(np.prod(described["shape"])), described["offset"])
-        np.testing.assert_array_equal(
-            got, getattr(whole, described["name"])[2:9].reshape(-1), err_msg=described["name"]
-        )
-    assert [described["name"] for described in header["arrays"]][-2:] == ["expert_ids", "gate_weights"]
-
-
-def test_a_window_may_be_kept_for_ever(member, group_of_three):
-    address = reverse("traces:tokens", args=[group_of_three[0].pk]) + "?start=0&stop=9"
-    answer = member.get(address)
-    assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
-    again = member.get(address, headers={"If-None-Match": answer["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert member.get(address.replace("stop=9", "stop=8"), headers={"If-None-Match": answer["ETag"]}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["start=5&stop=5", "start=9&stop=2", "start=-1&stop=5", "start=x", "start=99999&stop=100000", "start=0&stop=8193"],
-)
-def test_a_window_that_makes_no_sense(member, group_of_three, query):
-    answer = member.get(f"{reverse('traces:tokens', args=[group_of_three[0].pk])}?{query}")
-    assert answer.status_code == 400
-    assert "ask for at most" in answer.json()["error"]
-
-
-def test_a_trace_without_tokens_says_so(member, group_of_three):
-    answer = member.get(reverse("traces:tokens", args=[group_of_three[2].pk]))
-    assert answer.status_code == 404
-    assert "no per-token data" in answer.json()["error"]
-
-
-def test_tokens_without_routing(member):
-    trace = make.trace(make.run(), make.problem(), "<think>a</think>b", tokens="plain")
-    header, _ = header_of(member.get(reverse("traces:tokens", args=[trace.pk])).content)
-    assert header["layers"] == []
-    assert "expert_ids" not in [described["name"] for described in header["arrays"]]
-    text = page(member, "traces:detail", trace.pk)
-    assert 'id="layer"' not in text
-    assert 'id="overlay"' in text
 
 
 # -- the group --------------------------------------------------------------------------------------------------------

@@ -43,6 +43,15 @@ export class Inspector {
         return row;
       }),
     );
+    this.keepInView(slots.routing.children[layer]);
+  }
+
+  // With many layers the table scrolls by itself; the chosen layer stays in sight.
+  keepInView(row) {
+    const box = row?.closest("table");
+    if (!box || box.scrollHeight <= box.clientHeight) return;
+    const top = row.offsetTop - box.offsetTop;
+    if (top < box.scrollTop || top + row.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = top - 24;
   }
 
   close() {

@@ -202,6 +202,7 @@ listen({
   },
 });
 toolbar.hidden = false;
+new ResizeObserver(() => reader.closest("main").style.setProperty("--toolbar-height", `${toolbar.offsetHeight}px`)).observe(toolbar);
 if (hasTokens) startTokens();
 listenToControls();
 showView(state.view);

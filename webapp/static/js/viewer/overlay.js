@@ -81,6 +81,7 @@ export class Overlay {
       return chip;
     });
     this.legend.replaceChildren(...chips);
+    if (counts.size > shown.length) this.note(this.words.mostUsed.replace("{n}", shown.length).replace("{count}", counts.size));
     if (Math.max(0, ...counts.keys()) >= HUES * LEVELS) this.note(this.words.repeats.replace("{n}", HUES * LEVELS));
   }
 

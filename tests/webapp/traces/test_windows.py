@@ -1,0 +1,66 @@
+"""Windows of tokens as the browser asks for them."""
+
+import json
+
+import numpy as np
+import pytest
+from django.urls import reverse
+
+from tests.webapp.traces import factories as make
+from webapp.traces import tokenstore
+
+pytestmark = pytest.mark.django_db
+
+
+def header_of(body):
+    length = int.from_bytes(body[:4], "little")
+    return json.loads(body[4 : 4 + length]), body[4 + length :]
+
+
+def test_a_window_of_tokens(member, group_of_three):
+    trace = group_of_three[0]
+    answer = member.get(reverse("traces:tokens", args=[trace.pk]) + "?start=2&stop=9")
+    header, arrays = header_of(answer.content)
+    whole = tokenstore.read(trace.store_path, trace.store_row_group, trace.store_tokens)
+    assert (header["start"], header["stop"], header["count"], header["routing_count"]) == (2, 9, trace.store_tokens, 7)
+    for described in header["arrays"]:
+        got = np.frombuffer(arrays, described["type"], int(np.prod(described["shape"])), described["offset"])
+        np.testing.assert_array_equal(
+            got, getattr(whole, described["name"])[2:9].reshape(-1), err_msg=described["name"]
+        )
+    assert [described["name"] for described in header["arrays"]][-2:] == ["expert_ids", "gate_weights"]
+
+
+def test_a_window_may_be_kept_for_ever(member, group_of_three):
+    address = reverse("traces:tokens", args=[group_of_three[0].pk]) + "?start=0&stop=9"
+    answer = member.get(address)
+    assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
+    again = member.get(address, headers={"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert member.get(address.replace("stop=9", "stop=8"), headers={"If-None-Match": answer["ETag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["start=5&stop=5", "start=9&stop=2", "start=-1&stop=5", "start=x", "start=99999&stop=100000", "start=0&stop=8193"],
+)
+def test_a_window_that_makes_no_sense(member, group_of_three, query):
+    answer = member.get(f"{reverse('traces:tokens', args=[group_of_three[0].pk])}?{query}")
+    assert answer.status_code == 400
+    assert "ask for at most" in answer.json()["error"]
+
+
+def test_a_trace_without_tokens_says_so(member, group_of_three):
+    answer = member.get(reverse("traces:tokens", args=[group_of_three[2].pk]))
+    assert answer.status_code == 404
+    assert "no per-token data" in answer.json()["error"]
+
+
+def test_tokens_without_routing(member):
+    trace = make.trace(make.run(), make.problem(), "<think>a</think>b", tokens="plain")
+    header, _ = header_of(member.get(reverse("traces:tokens", args=[trace.pk])).content)
+    assert header["layers"] == []
+    assert "expert_ids" not in [described["name"] for described in header["arrays"]]
+    text = member.get(reverse("traces:detail", args=[trace.pk])).content.decode()
+    assert 'id="layer"' not in text
+    assert 'id="overlay"' in text
