@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job, JobKind
-from workers import generate, ingest, rejection, verify
+from workers import export, generate, ingest, rejection, verify
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ STAGES: dict[JobKind, Stage] = {
     JobKind.IMPORT_TRACES: ingest.run_traces,
     JobKind.VERIFY: verify.run,
     JobKind.SELECT: rejection.run,
+    JobKind.EXPORT: export.run,
 }
 
 
