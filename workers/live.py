@@ -3,6 +3,7 @@
 Think and answer are told apart here, because the page may not import a parser. A cache that is away is no reason to stop sampling.
 """
 
+import codecs
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class LiveText:
         self._bytes = [bytearray() for _ in self._who]
         self._tokens = [0] * len(self._who)
         self._ended = [False] * len(self._who)
+        self._away = False
         self._began = clock()
         self._published = self._began - EVERY_SECONDS
 
@@ -92,11 +94,13 @@ class LiveText:
         try:
             cache.set(self._key, state, LIFETIME_SECONDS)
         except (RedisError, OSError) as error:
-            logger.warning("live text was not published: %s", error)
+            if not self._away:  # once a chunk is enough to know
+                logger.warning("live text is not shown, the cache is away: %s", error)
+            self._away = True
 
     def _sample(self, row: int) -> dict[str, object]:
         asked, number = self._who[row]
-        text = self._bytes[row].decode("utf-8", errors="ignore")
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(self._bytes[row]), final=self._ended[row])
         segments = parse(asked.prompt, None, text, "").segments
         return {
             "problem_id": asked.problem_id, "sample_index": asked.samples[number], "prompt": asked.prompt, "text": text,

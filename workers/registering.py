@@ -14,8 +14,10 @@ def register(path: Path, name: str, *, by: User | None) -> EngineRow:
     from inference import Engine  # noqa: PLC0415  # torch: only whoever registers or generates loads it
 
     engine = Engine.load(path.resolve())
+    vocabulary = range(engine.config.vocab_size)
+    longest = max(len(engine.tokenizer.token_bytes(token)) for token in vocabulary)  # tells a page what can not fit
     return register_local(
-        name=name, location=str(path.resolve()), facts=engine.facts(), checkpoint_hash=engine.hash(), by=by,
+        name=name, location=str(path.resolve()), facts={**engine.facts(), "longest_token_bytes": longest}, checkpoint_hash=engine.hash(), by=by,
         description=description(path), examples=examples(path),
     )  # fmt: skip
 

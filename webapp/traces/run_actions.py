@@ -96,7 +96,9 @@ def start_job(run: Run, *, by: User | None) -> Job:
 
 
 @transaction.atomic
-def ask(*, engine: Engine, prompt: str, answer: str, verifier: str, sampling: Sampling, by: User) -> Run:
+def ask(
+    *, engine: Engine, prompt: str, answer: str, verifier: str, sampling: Sampling, by: User, name: str = ""
+) -> Run:
     """Ask one prompt, which joins the set of prompts asked here. Raises ValueError as `start_generation` does."""
     asked = get_or_create_set(ASKED_SET, by=by, description=_("Prompts that were typed into Sluice."))
     problem = NewProblem(prompt=prompt, answer=answer or None, verifier=verifier if answer else "none")
@@ -107,7 +109,7 @@ def ask(*, engine: Engine, prompt: str, answer: str, verifier: str, sampling: Sa
         problem_set=asked,
         sampling=sampling,
         by=by,
-        name=free_name(f"{words} · {engine.name}"),
+        name=name or free_name(f"{words} · {engine.name}"),
         problem_ids=ids,
     )
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from webapp.traces import import_views, views
+from webapp.traces import import_views, run_views, views
 
 app_name = "traces"
 urlpatterns: list[URLPattern] = [
@@ -13,5 +13,10 @@ urlpatterns: list[URLPattern] = [
     path("traces/import/<uuid:job_id>/report.json", import_views.report_file, name="import_report_file"),
     path("traces/<int:trace_id>/", views.detail, name="detail"),
     path("traces/<int:trace_id>/tokens/", views.tokens, name="tokens"),
+    path("runs/", run_views.runs, name="runs"),
+    path("runs/new/", run_views.submit, name="submit"),
+    path("runs/<int:run_id>/", run_views.run, name="run"),
+    path("runs/<int:run_id>/live/", run_views.run_fragment, name="run_fragment"),
+    path("runs/<int:run_id>/verify/", run_views.verify, name="run_verify"),
     path("runs/<int:run_id>/problems/<int:problem_id>/", views.group, name="group"),
 ]

@@ -1,0 +1,214 @@
+"""Reads of runs: the list, one run's figures, its groups. Every figure is an aggregate of the database; the text of traces is never read.
+
+Three states stay apart: a sample is correct, wrong or undecidable, or nobody has judged it (unscored). pass@k counts over judged samples,
+and an undecidable one is no success.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import comb
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Avg, Case, Count, F, FloatField, Max, Min, Q, QuerySet, Sum, When
+from django.db.models.functions import Cast, Substr
+
+from webapp.jobs.models import FINISHED_STATES, Job, JobKind
+from webapp.problems.models import Problem
+from webapp.traces.models import CurrentVerdict, Finding, FindingKind, FinishReason, Run, Trace
+
+EXCERPT_CHARS = 200
+SAMPLES_SHOWN = 24  # samples of a group that have a link of their own in its row
+_HEAVY = [
+    "problem_ids",
+    "source",
+    "report",
+    "engine__facts",
+    "engine__examples",
+    "engine__description",
+    "problem_set__description",
+    "job__args",
+    "job__result",
+]
+RUN_ORDERS = {"name": "name", "created": "created_at", "planned": "planned"}
+GROUP_ORDERS = {
+    "problem": "position",
+    "correct": "share",
+    "tokens": "mean_tokens",
+    "think": "mean_think",
+    "answer": "mean_answer",
+}
+_JUDGED = ~Q(verdict=CurrentVerdict.UNSCORED)
+_CORRECT = Q(verdict=CurrentVerdict.CORRECT)
+
+
+def listed(runs: QuerySet[Run], sort: str) -> QuerySet[Run]:
+    """`runs` for the list, by `sort` ("name", "-created", ... of RUN_ORDERS), newest first for anything else."""
+    column = RUN_ORDERS.get(sort.removeprefix("-"))
+    order = ("-" if sort.startswith("-") else "") + column if column else "-created_at"
+    return runs.select_related("engine", "problem_set", "job").defer(*_HEAVY).order_by(order, "-pk")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many traces a run has and how they were judged."""
+
+    traces: int = 0
+    judged: int = 0
+    correct: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """Correct among judged, or None while nothing is judged."""
+        return self.correct / self.judged if self.judged else None
+
+
+def counts(runs: Sequence[Run]) -> dict[int, Counts]:
+    """The counts of several runs, in one query."""
+    rows = Trace.objects.filter(run__in=[run.pk for run in runs]).values("run").order_by()
+    found = rows.annotate(traces=Count("pk"), judged=Count("pk", filter=_JUDGED), correct=Count("pk", filter=_CORRECT))
+    return {row["run"]: Counts(row["traces"], row["judged"], row["correct"]) for row in found}
+
+
+def run_with_all(run_id: int) -> Run:
+    """The run with engine, set, job and who made it. Raises Run.DoesNotExist."""
+    related = Run.objects.select_related("engine", "problem_set", "job__created_by", "created_by")
+    return related.defer("problem_ids", "engine__examples", "engine__description").get(pk=run_id)
+
+
+def open_verification(run: Run) -> Job | None:
+    """The newest job that verifies this run, ended or not."""
+    return Job.objects.filter(kind=JobKind.VERIFY, args__run_id=run.pk).order_by("-created_at").first()
+
+
+def live(run: Run) -> dict[str, Any] | None:
+    """The text that is growing while the run's job works, or None."""
+    state: dict[str, Any] | None = cache.get(f"live:{run.pk}")
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run came to. Times in seconds."""
+
+    traces: int
+    verdicts: list[tuple[str, int]]
+    pass_at: list[tuple[int, float, int]]  # k, estimate, problems that have k judged samples
+    finished: list[tuple[str, int]]
+    findings: list[tuple[str, str, int]]  # kind, words, traces
+    totals: dict[str, float | None] = field(default_factory=dict)
+    tokens_per_second: float | None = None
+
+    @property
+    def judged(self) -> int:
+        """Traces that have a verdict."""
+        return sum(count for value, count in self.verdicts if value != CurrentVerdict.UNSCORED)
+
+
+def figures(run: Run) -> Figures:
+    """The figures of a run, in four queries however many traces it has."""
+    traces = Trace.objects.filter(run=run).order_by()
+    totals = traces.aggregate(
+        count=Count("pk"), tokens=Sum("completion_tokens"), mean_tokens=Avg("completion_tokens"), shortest=Min("completion_tokens"),
+        longest=Max("completion_tokens"), mean_think=Avg("think_chars"), mean_answer=Avg("answer_chars"),
+    )  # fmt: skip
+    count = totals.pop("count")
+    pairs = (
+        traces.values("verdict", "finish_reason").annotate(n=Count("pk")).values_list("verdict", "finish_reason", "n")
+    )
+    verdicts, finished = Counter[str](), Counter[str]()
+    for verdict, reason, n in pairs:
+        verdicts[verdict] += n
+        finished[reason] += n
+    found = Finding.objects.filter(trace__run=run).values("kind").order_by().annotate(n=Count("trace", distinct=True))
+    words = dict(FindingKind.choices)
+    return Figures(
+        traces=count,
+        verdicts=[
+            (value, verdicts[value]) for value in ("correct", "wrong", "undecidable", "unscored") if verdicts[value]
+        ],
+        pass_at=_pass_at(traces) if set(verdicts) - {CurrentVerdict.UNSCORED} else [],
+        finished=[(str(FinishReason(reason).label), n) for reason, n in finished.most_common()],
+        findings=sorted(
+            ((row["kind"], str(words.get(row["kind"], row["kind"])), row["n"]) for row in found), key=lambda f: -f[2]
+        ),
+        totals=totals,
+        tokens_per_second=_speed(run),
+    )
+
+
+def _speed(run: Run) -> float | None:
+    result = run.job.result if run.job and run.job.kind == JobKind.GENERATE else {}
+    tokens, seconds = result.get("tokens"), result.get("seconds")
+    return tokens / seconds if tokens and seconds else None
+
+
+def _pass_at(traces: QuerySet[Trace]) -> list[tuple[int, float, int]]:
+    groups = traces.values("problem").annotate(n=Count("pk", filter=_JUDGED), c=Count("pk", filter=_CORRECT))
+    sizes = Counter[tuple[int, int]](groups.filter(n__gt=0).values_list("n", "c"))
+    largest = max(n for n, _c in sizes)
+    ks = [k for k in (2**i for i in range(largest.bit_length())) if k < largest] + [largest]
+    estimates = []
+    for k in ks:
+        enough = [(n, c, times) for (n, c), times in sizes.items() if n >= k]
+        problems = sum(times for _n, _c, times in enough)
+        estimates.append((k, sum(pass_at_k(n, c, k) * times for n, c, times in enough) / problems, problems))
+    return estimates
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The unbiased estimate of pass@k from n samples of which c are correct: 1 - C(n-c, k) / C(n, k) (Chen et al. 2021, eq. 1)."""
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@{k} cannot be told from {c} of {n} samples")
+    return 1 - comb(n - c, k) / comb(n, k)
+
+
+def groups(run: Run, sort: str) -> QuerySet[Problem]:
+    """The problems that the run has traces of, each with its counts and mean lengths. Sorted by GROUP_ORDERS, position by default."""
+    of_run = Q(traces__run=run)
+    column = GROUP_ORDERS.get(sort.removeprefix("-"), "position")
+    order = F(column).desc(nulls_last=True) if sort.startswith("-") else F(column).asc(nulls_last=True)
+    judged = Count("traces", filter=~Q(traces__verdict=CurrentVerdict.UNSCORED))
+    correct = Count("traces", filter=Q(traces__verdict=CurrentVerdict.CORRECT))
+    return (
+        Problem.objects.filter(of_run)
+        .only("position")
+        .annotate(
+            excerpt=Substr("prompt", 1, EXCERPT_CHARS),
+            samples=Count("traces"), judged=judged, correct=correct,
+            mean_tokens=Avg("traces__completion_tokens"), mean_think=Avg("traces__think_chars"), mean_answer=Avg("traces__answer_chars"),
+            share=Case(When(judged__gt=0, then=Cast("correct", FloatField()) / Cast("judged", FloatField())), default=None),
+        )
+        .order_by(order, "position", "pk")
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Group:
+    """A problem's row: its samples in order (id, number, verdict) and how many have which finding."""
+
+    problem: Problem
+    samples: list[tuple[int, int, str]] = field(default_factory=list)
+    findings: list[tuple[str, int]] = field(default_factory=list)
+
+
+def grouped(run: Run, problems: Sequence[Problem]) -> list[Group]:
+    """The rows of a page of groups, in two queries."""
+    rows = {problem.pk: Group(problem) for problem in problems}
+    traces = Trace.objects.filter(run=run, problem__in=rows, sample_index__gte=0).order_by("problem", "sample_index")
+    for pk, problem_id, index, verdict in traces.values_list("pk", "problem_id", "sample_index", "verdict"):
+        if len(rows[problem_id].samples) < SAMPLES_SHOWN:
+            rows[problem_id].samples.append((pk, index + 1, verdict))
+    words = dict(FindingKind.choices)
+    found = (
+        Finding.objects.filter(trace__run=run, trace__problem__in=rows).order_by().values_list("trace__problem", "kind")
+    )
+    for problem_id, kind, n in found.annotate(n=Count("trace", distinct=True)).order_by("-n"):
+        rows[problem_id].findings.append((str(words.get(kind, kind)), n))
+    return list(rows.values())
+
+
+def is_active(*jobs: Job | None) -> bool:
+    """Whether any of the jobs has not ended."""
+    return any(job is not None and job.state not in FINISHED_STATES for job in jobs)
