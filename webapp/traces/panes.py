@@ -31,7 +31,6 @@ class Pane:
     text: str  # what is shown
     pieces: list[Piece] = dataclasses.field(repr=False)
     tokens: int | None = None
-    token_start: int | None = None
 
     @property
     def chars(self) -> int:
@@ -89,7 +88,7 @@ def _pane(index: int, name: str, text: str, part: dict[str, Any], base: int | No
     token_start, token_end = part.get("token_start"), part.get("token_end")
     return Pane(
         index=index, kind=part["kind"], field=name, start=start, end=end, base=None if base is None else base + start,
-        shown_start=start, shown_end=end, text="", pieces=[], token_start=token_start,
+        shown_start=start, shown_end=end, text="", pieces=[],
         tokens=None if token_start is None or token_end is None else int(token_end) - int(token_start),
     )  # fmt: skip
 

@@ -101,32 +101,22 @@ def read(path: str, row_group: int, count: int, start: int = 0, stop: int | None
 
     Reads only the row groups that the window touches. ValueError when the shard is missing, damaged or holds fewer tokens.
     """
+    return read_with_meta(path, row_group, count, start, stop)[0]
+
+
+def read_with_meta(
+    path: str, row_group: int, count: int, start: int = 0, stop: int | None = None
+) -> tuple[TokenArrays, ShardMeta]:
+    """As `read`, with what the shard says of itself, from one opening of the file."""
     stop = count if stop is None else min(stop, count)
     if row_group < 0 or not 0 <= start <= stop:
         raise ValueError(f"tokens {start} to {stop} of row group {row_group} are not a window of {count}")
     with shardfile.OpenShard(path) as file:
-        first = max(row_group, 0)
-        sizes = [file.metadata.row_group(i).num_rows for i in range(first, file.metadata.num_row_groups)]
+        sizes = [file.metadata.row_group(i).num_rows for i in range(row_group, file.metadata.num_row_groups)]
         groups, offset = _groups(path, sizes, count, start, stop)
-        table = (
-            file.read_row_groups([first + group for group in groups])
-            .slice(start - offset, stop - start)
-            .combine_chunks()
-        )
+        rows = file.read_row_groups([row_group + group for group in groups])
         meta = _meta(file.schema_arrow.metadata or {}, path)
-    plain = {name: table[name].to_numpy() for name, _ in _PLAIN}
-    if "expert_ids" not in table.column_names:
-        return TokenArrays(**plain)
-    known = len(table) - table["expert_ids"].null_count
-    if known == 0:  # a trace without routing in a shard that has some, or a window of the last token alone
-        return TokenArrays(**plain)
-    shape = (len(table), len(meta.layers), meta.top_k)
-    return TokenArrays(
-        **plain,
-        expert_ids=_lists(table["expert_ids"]).reshape(shape),
-        gate_weights=_lists(table["gate_weights"]).reshape(shape),
-        routing_count=known,
-    )
+    return _arrays(rows.slice(start - offset, stop - start).combine_chunks(), meta), meta
 
 
 def read_meta(path: str) -> ShardMeta:
@@ -200,6 +190,20 @@ def _table(trace: TokenArrays, part: slice, schema: pa.Schema) -> pa.Table:
         )
         columns.append(pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=unknown))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _arrays(table: pa.Table, meta: ShardMeta) -> TokenArrays:
+    plain = {name: table[name].to_numpy() for name, _ in _PLAIN}
+    known = len(table) - table["expert_ids"].null_count if "expert_ids" in table.column_names else 0
+    if known == 0:  # a trace without routing, or a window of the last token alone
+        return TokenArrays(**plain)
+    shape = (len(table), len(meta.layers), meta.top_k)
+    return TokenArrays(
+        **plain,
+        expert_ids=_lists(table["expert_ids"]).reshape(shape),
+        gate_weights=_lists(table["gate_weights"]).reshape(shape),
+        routing_count=known,
+    )
 
 
 def _lists(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:

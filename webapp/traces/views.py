@@ -9,7 +9,6 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from webapp.accounts.access import MemberRequest
@@ -18,15 +17,9 @@ from webapp.tags import as_list
 from webapp.traces import queries, tokenstore, wire
 from webapp.traces.filters import TraceFilter
 from webapp.traces.models import Run, Trace
-from webapp.traces.panes import PART_CHARS, panes_of
+from webapp.traces.panes import panes_of
 
 PAGE_SIZE = 50
-PANE_TITLES = {
-    "prompt": gettext_lazy("Prompt"),
-    "think": gettext_lazy("Think"),
-    "answer": gettext_lazy("Answer"),
-    "other": gettext_lazy("Other text"),
-}
 
 
 @require_GET
@@ -86,8 +79,6 @@ def detail(request: HttpRequest, trace_id: int) -> HttpResponse:
     context = {
         "trace": trace,
         "panes": panes,
-        "titles": PANE_TITLES,
-        "part_chars": PART_CHARS,
         "place": queries.place_in_group(trace),
         "store": store,
         "store_error": store_error,
@@ -172,8 +163,8 @@ def tokens(request: HttpRequest, trace_id: int) -> HttpResponseBase:
         response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
     else:
         try:
-            window = tokenstore.read(trace.store_path, trace.store_row_group, count, start, stop)
-            body = wire.encode(window, tokenstore.read_meta(trace.store_path), start=start, count=count)
+            window, meta = tokenstore.read_with_meta(trace.store_path, trace.store_row_group, count, start, stop)
+            body = wire.encode(window, meta, start=start, count=count)
         except ValueError as error:
             return _refuse(str(error), HTTPStatus.GONE)
         response = HttpResponse(body, content_type=wire.CONTENT_TYPE)

@@ -80,9 +80,10 @@ export class Overlay {
       chip.addEventListener("click", () => choose(id === expert ? "" : id));
       return chip;
     });
-    this.legend.replaceChildren(...chips);
+    this.legend.replaceChildren();
     if (counts.size > shown.length) this.note(this.words.mostUsed.replace("{n}", shown.length).replace("{count}", counts.size));
     if (Math.max(0, ...counts.keys()) >= HUES * LEVELS) this.note(this.words.repeats.replace("{n}", HUES * LEVELS));
+    this.legend.append(...chips);
   }
 
   explainScale({ high, words }, { overlay }) {
