@@ -1,63 +1,18 @@
-"""The import pages with the fixed cast: upload, preview, confirm, report; refusals, repeated and mistaken requests."""
+"""The import pages with the fixed cast: upload, preview, confirm, report. Refusals have their own file."""
 
-import json
-import time
 import uuid
 
 import pytest
 from django.conf import settings
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from webapp.jobs import actions as jobs
-from webapp.jobs.models import Job, JobKind, JobState
-from webapp.problems import import_forms
+from tests.webapp.importing import HTMX, NAMES, ROW, confirm, lines, looked_into, upload, work
+from webapp.jobs.models import Job, JobState
 from webapp.problems.models import Problem, ProblemSet
 from webapp.problems.uploads import path_of
 from webapp.traces.models import Run, Trace
-from workers import ingest
-from workers.formats import AUTO, formats_of
-from workers.trainers.families import FAMILIES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sent")]
-
-ROW = {"prompt": "1+1?", "answer": "2", "completion": "<think>one and one</think>2"}
-NAMES = ["problems", "traces"]
-HTMX = {"HX-Request": "true"}
-
-
-def lines(*rows):
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def upload(client, app, data, name="my file.jsonl"):
-    return client.post(reverse(f"{app}:import"), {"file": SimpleUploadedFile(name, data)})
-
-
-def work(job):
-    """Do the job as a worker does; a ValueError fails it."""
-    stage = {JobKind.IMPORT_PROBLEMS: ingest.run_problems, JobKind.IMPORT_TRACES: ingest.run_traces}[job.kind]
-    claimed = jobs.claim(job.pk)
-    try:
-        assert stage(claimed, time.monotonic() + 60)
-    except ValueError as error:
-        jobs.fail(claimed, str(error))
-    else:
-        jobs.finish(claimed, result=claimed.result, message=claimed.message)
-    claimed.refresh_from_db()
-    return claimed
-
-
-def looked_into(client, app, data, name="my file.jsonl"):
-    """Upload and have the worker look: the preview job."""
-    assert upload(client, app, data, name).status_code == 302
-    return work(Job.objects.latest("created_at"))
-
-
-def confirm(client, app, job, **data):
-    return client.post(
-        reverse(f"{app}:import_preview", args=[job.pk]), {"name": "mine", "format": AUTO, "import": "1", **data}
-    )
 
 
 @pytest.fixture
@@ -170,14 +125,6 @@ def test_file_that_cannot_be_read_is_named_and_not_offered(as_editor, shared_dat
     assert not Run.objects.exists()
 
 
-def test_empty_file_and_no_file(as_editor):
-    for data in ({}, {"file": SimpleUploadedFile("a.jsonl", b"")}):
-        answer = as_editor.post(reverse("traces:import"), data)
-        assert answer.status_code == 422
-        assert "errorlist" in answer.content.decode()
-    assert not Job.objects.exists()
-
-
 def test_hostile_text_stays_text(as_editor, shared_data):
     for name in ("23_htmx_attrs.jsonl", "25_django_template.jsonl"):
         job = looked_into(as_editor, "traces", (shared_data / "bad_inputs" / name).read_bytes(), "<b>x</b>.jsonl")
@@ -195,16 +142,6 @@ def test_file_name_is_never_a_path(as_editor):
     assert path_of(job.args["file"]).parent == settings.DATA_DIR / "uploads"
     assert uuid.UUID(job.args["file"]).hex == job.args["file"]
     assert path_of(job.args["file"]).stat().st_mode & 0o777 == 0o600
-
-
-def test_too_large_a_file_leaves_nothing(as_editor, settings):
-    settings.MAX_UPLOAD_BYTES = 10
-    before = set((settings.DATA_DIR / "uploads").glob("*"))
-    answer = upload(as_editor, "traces", lines(ROW))
-
-    assert answer.status_code == 422
-    assert "larger than" in answer.content.decode()
-    assert set((settings.DATA_DIR / "uploads").glob("*")) == before
 
 
 def test_looking_again_in_another_format(as_editor):
@@ -240,38 +177,6 @@ def test_same_file_again_is_offered_the_same_run_and_adds_nothing(as_editor):
     assert work(Job.objects.latest("created_at")).result["report"]["duplicates"] == 1
 
 
-def test_name_of_a_generated_run_is_refused(as_editor):
-    from webapp.traces.actions import create_run
-
-    create_run(name="g", kind="generate", by=None)
-    answer = confirm(as_editor, "traces", looked_into(as_editor, "traces", lines(ROW)), name="g")
-
-    assert answer.status_code == 422
-    assert "choose another name" in answer.content.decode()
-
-
-def test_confirm_needs_a_name(as_editor):
-    answer = confirm(as_editor, "traces", looked_into(as_editor, "traces", lines(ROW)), name=" ")
-
-    assert answer.status_code == 422
-    assert "Give it a name" in answer.content.decode()
-
-
-def test_upload_that_is_gone_is_said(as_editor):
-    job = looked_into(as_editor, "traces", lines(ROW))
-    path_of(job.args["file"]).unlink()
-
-    assert "no longer kept" in as_editor.get(reverse("traces:import_preview", args=[job.pk])).content.decode()
-    assert confirm(as_editor, "traces", job).url == reverse("traces:import")
-
-
-def test_preview_before_the_worker_is_done_imports_nothing(as_editor):
-    upload(as_editor, "traces", lines(ROW))
-
-    assert confirm(as_editor, "traces", Job.objects.get()).status_code == 422
-    assert Job.objects.count() == 1
-
-
 def test_procedural_set(as_editor):
     answer = as_editor.post(
         reverse("problems:import_procedural"), {"family": "gcd", "size": 4, "seed": 1, "split": "heldout"}
@@ -282,16 +187,6 @@ def test_procedural_set(as_editor):
     assert ProblemSet.objects.get().name == "gcd 4 seed 1"
     assert Problem.objects.count() == 4
     assert reverse("problems:set", args=[ProblemSet.objects.get().pk]) in as_editor.get(answer.url).content.decode()
-
-
-def test_procedural_mistakes(as_editor):
-    answer = as_editor.post(
-        reverse("problems:import_procedural"), {"family": "x", "size": 0, "seed": 1, "split": "heldout"}
-    )
-
-    assert answer.status_code == 422
-    assert answer.content.decode().count('class="errorlist"') == 2
-    assert not Job.objects.exists()
 
 
 def test_failed_import_keeps_its_report(as_editor):
@@ -305,55 +200,3 @@ def test_failed_import_keeps_its_report(as_editor):
     assert failed.state == JobState.FAILED
     assert "Nothing was imported" in page
     assert "not JSON" in page
-
-
-def addresses(app, job):
-    yield reverse(f"{app}:import"), "post"
-    for name in ("import_preview", "import_report", "import_report_file"):
-        yield reverse(f"{app}:{name}", args=[job.pk]), "get"
-    yield reverse(f"{app}:import_preview", args=[job.pk]), "post"
-    if app == "problems":
-        yield reverse("problems:import_procedural"), "post"
-
-
-@pytest.mark.parametrize("app", NAMES)
-def test_who_may_import(client, app, request):
-    viewer, annotator, editor, admin = map(request.getfixturevalue, ("viewer", "annotator", "editor", "admin"))
-    client.force_login(editor)
-    job = looked_into(client, app, lines(ROW))
-    client.logout()
-    before = Job.objects.count()
-    for address, method in addresses(app, job):
-        assert getattr(client, method)(address).status_code == 302  # to the login
-    for person in (viewer, annotator):
-        client.force_login(person)
-        for address, method in addresses(app, job):
-            assert getattr(client, method)(address).status_code == 403, (person, address)
-    assert Job.objects.count() == before
-    client.force_login(admin)
-    assert client.get(reverse(f"{app}:import")).status_code == 200
-
-
-@pytest.mark.parametrize("app", NAMES)
-def test_unknown_and_foreign_jobs_are_not_found(as_editor, app):
-    other = looked_into(as_editor, "traces" if app == "problems" else "problems", lines(ROW))
-    for job_id in (uuid.uuid4(), other.pk):
-        for name in ("import_preview", "import_report", "import_report_file"):
-            assert as_editor.get(reverse(f"{app}:{name}", args=[job_id])).status_code == 404
-    own = looked_into(as_editor, app, lines(ROW))
-    assert as_editor.get(reverse(f"{app}:import_report", args=[own.pk])).status_code == 404  # a preview has no report
-
-
-@pytest.mark.parametrize("app", NAMES)
-def test_wrong_methods(as_editor, app):
-    job = looked_into(as_editor, app, lines(ROW))
-
-    assert as_editor.delete(reverse(f"{app}:import")).status_code == 405
-    assert as_editor.post(reverse(f"{app}:import_report", args=[job.pk])).status_code == 405
-    assert as_editor.get(reverse("problems:import_procedural")).status_code == 405
-
-
-def test_names_offered_are_those_that_the_workers_know():
-    for kind, plain in ((JobKind.IMPORT_PROBLEMS, "problems"), (JobKind.IMPORT_TRACES, "traces")):
-        assert [name for name, _ in import_forms.FORMATS[kind]] == [AUTO, *(fmt.name for fmt in formats_of(plain))]
-    assert [name for name, _ in import_forms.FAMILIES] == list(FAMILIES)

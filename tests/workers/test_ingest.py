@@ -1,61 +1,26 @@
 """The import stage on real files: all rows in, nothing twice, stopped anywhere and gone on."""
 
-import gzip
 import json
-import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from webapp.jobs import actions as jobs
+from tests.workers.importing import counts, import_problems, import_traces, work, write_rows
 from webapp.jobs.models import JobKind, JobState
 from webapp.problems.import_actions import start_preview, start_problem_import, start_procedural_import
 from webapp.problems.models import Problem, ProblemSet
 from webapp.problems.uploads import of_path, path_of, store
 from webapp.traces.import_actions import free_run_name, start_trace_import
 from webapp.traces.models import CurrentVerdict, Finding, FindingKind, Run, Trace
-from workers import ingest
 from workers.formats import read_traces
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sent")]
 
-STAGES = {JobKind.IMPORT_PROBLEMS: ingest.run_problems, JobKind.IMPORT_TRACES: ingest.run_traces}
-
-
-def work(job, *, deadline=None):
-    """Claim the job and run its stage to the end (or once, with a deadline); returns the job as it then is."""
-    claimed = jobs.claim(job.pk)
-    assert claimed is not None
-    if STAGES[job.kind](claimed, time.monotonic() + 600 if deadline is None else deadline):
-        jobs.finish(claimed, result=claimed.result, message=claimed.message)
-    else:
-        jobs.hand_over(claimed)
-    claimed.refresh_from_db()
-    return claimed
-
-
-def import_traces(path, run_name="r", **more):
-    return work(start_trace_import(of_path(path), by=None, run_name=run_name, **more))
-
-
-def import_problems(path, set_name="s", **more):
-    return work(start_problem_import(of_path(path), by=None, set_name=set_name, **more))
-
 
 @pytest.fixture
 def write(tmp_path):
-    def write_rows(*rows):
-        path = tmp_path / "rows.jsonl"
-        path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-        return path
-
-    return write_rows
-
-
-def counts(job):
-    report = job.result["report"]
-    assert report["read"] == report["imported"] + report["duplicates"] + report["rejected_count"]
-    return report["imported"], report["duplicates"], report["rejected_count"]
+    return partial(write_rows, tmp_path / "rows.jsonl")
 
 
 def test_traces_seed_all_in_and_none_twice(shared_data):
@@ -136,65 +101,6 @@ def test_a_longer_version_of_a_file_adds_the_new_rows(write):
     ]
 
 
-def test_import_goes_on_in_slices(shared_data, monkeypatch):
-    monkeypatch.setattr(ingest, "CHUNK_ROWS", 100)
-    job = start_trace_import(of_path(shared_data / "groups/groups.jsonl"), by=None, run_name="r")
-
-    job = work(job, deadline=0)
-    assert (job.state, Trace.objects.count(), job.args["state"]["position"]) == (JobState.QUEUED, 100, 100)
-    job = work(job, deadline=0)
-    job = work(job) if job.state == JobState.QUEUED else job
-    assert job.state == JobState.DONE
-    assert counts(job) == (200, 0, 0)
-
-
-def test_import_killed_between_chunks_goes_on(shared_data, monkeypatch):
-    monkeypatch.setattr(ingest, "CHUNK_ROWS", 60)
-    job = start_trace_import(of_path(shared_data / "groups/groups.jsonl"), by=None, run_name="r")
-    real = ingest.add_traces
-    calls = []
-
-    def dies_at_third(run, samples):
-        calls.append(1)
-        if len(calls) == 3:
-            real(run, samples)
-            raise KeyboardInterrupt  # after the rows, before the place in the file
-        return real(run, samples)
-
-    monkeypatch.setattr(ingest, "add_traces", dies_at_third)
-    with pytest.raises(KeyboardInterrupt):
-        work(job)
-    assert Trace.objects.count() == 120  # the third chunk was undone as a whole
-    job.refresh_from_db()
-    jobs.hand_over(job)
-
-    assert counts(work(job)) == (200, 0, 0)
-    assert Trace.objects.count() == 200
-
-
-def test_cancelled_import_keeps_whole_chunks(shared_data, monkeypatch, editor):
-    monkeypatch.setattr(ingest, "CHUNK_ROWS", 50)
-    job = start_trace_import(of_path(shared_data / "groups/groups.jsonl"), by=editor, run_name="r")
-    claimed = jobs.claim(job.pk)
-    jobs.cancel(job.pk, by=editor)
-
-    with pytest.raises(jobs.JobStopped):
-        ingest.run_traces(claimed, time.monotonic() + 60)
-    assert Trace.objects.count() == 50
-    jobs.resume(job.pk, by=editor)
-    assert counts(work(job)) == (200, 0, 0)
-
-
-def test_a_job_taken_over_saves_nothing_more(shared_data):
-    job = start_trace_import(of_path(shared_data / "groups/groups.jsonl"), by=None, run_name="r")
-    mine = jobs.claim(job.pk)
-    type(mine).objects.filter(pk=job.pk).update(lease_token="0" * 32)
-
-    with pytest.raises(jobs.JobStopped):
-        ingest.run_traces(mine, time.monotonic() + 60)
-    assert Trace.objects.count() == 0
-
-
 def test_rejected_rows_are_named_and_the_rest_comes_in(write):
     job = import_traces(write({"prompt": "Q", "completion": "A"}, "{", {"prompt": "Q"}))
 
@@ -216,16 +122,6 @@ def test_nothing_readable_fails_in_words_and_keeps_the_report(shared_data):
     with pytest.raises(ValueError, match="Line 1: not UTF-8"):
         work(job)
     assert Run.objects.get().report["rejected_count"] == 1
-
-
-def test_damage_in_the_middle_keeps_what_came_before(tmp_path):
-    rows = b"".join(b'{"prompt": "Q", "completion": "%d"}\n' % i for i in range(20_000))
-    (tmp_path / "cut").write_bytes(gzip.compress(rows, 1)[:40_000])
-    job = start_trace_import(of_path(tmp_path / "cut"), by=None, run_name="r")
-
-    with pytest.raises(ValueError, match=r"damaged or cut off.*before that place are imported"):
-        work(job)
-    assert Trace.objects.count() == Run.objects.get().report["imported"] > 0
 
 
 def test_lost_is_counted_by_field(shared_data):
