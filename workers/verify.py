@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Count
@@ -36,19 +36,17 @@ def run(job: Job, deadline: float) -> bool:
     target = Run.objects.filter(pk=job.args.get("run_id")).first()
     if target is None:
         raise ValueError(_("There is no run %(id)s any more.") % {"id": job.args.get("run_id")})
-    ids = list(Trace.objects.filter(run=target).order_by("pk").values_list("pk", flat=True))
-    jobs.progress(job, done=0, total=len(ids))
-    skipped = 0
-    for start in range(0, len(ids), CHUNK):
-        chunk = _load(ids[start : start + CHUNK])
-        skipped += sum(not _can_be_judged(trace.problem) for trace in chunk)
-        todo = _to_judge(chunk, job)
-        add_verdicts(_judge_all(todo), by=None, at=timezone.now())
-        done = start + len(chunk)
-        jobs.progress(job, done=done)
-        if done < len(ids) and todo and time.monotonic() > deadline:
+    work = _work(job, target)
+    done = work.traces - len(work.todo)
+    jobs.progress(job, done=done, total=work.traces)
+    for start in range(0, len(work.todo), CHUNK):
+        if start and time.monotonic() > deadline:
             return False
-    job.result = _result(job, target, traces=len(ids), skipped=skipped)
+        chunk = _load(work.todo[start : start + CHUNK])
+        add_verdicts(_judge_all(chunk), by=None, at=timezone.now())
+        done += len(chunk)
+        jobs.progress(job, done=done)
+    job.result = _result(job, target, work)
     job.message = _(
         "%(judged)s of %(traces)s traces judged: %(correct)s correct, %(wrong)s wrong, %(undecidable)s undecidable. "
         "%(skipped)s have no verifier or gold answer; %(kept)s had been judged before."
@@ -100,31 +98,43 @@ def _load(ids: Sequence[int]) -> list[Trace]:
     return list(rows.defer("prompt", "metadata", "provenance").order_by("pk"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a run holds: its traces, those without verifier or gold answer, the ids of those that need a verdict."""
+
+    traces: int
+    skipped: int
+    todo: list[int]
+
+
+def _work(job: Job, target: Run) -> _Work:
+    """Find what still needs a verdict of the current versions, in three queries, however much is done already."""
+    of_trace = dict(Trace.objects.filter(run=target).order_by("pk").values_list("pk", "problem_id"))
+    fields = ("verifier", "verifier_args", "answer")
+    problems = Problem.objects.filter(pk__in=Trace.objects.filter(run=target).values("problem")).only(*fields)
+    verifier = {problem.pk: problem.verifier for problem in problems if _can_be_judged(problem)}
+    version = {name: verification.version(name) for name in set(verifier.values())}
+    verdicts = Verdict.objects.filter(trace__run=target)
+    if job.args.get("force"):
+        verdicts = verdicts.filter(created_at__gte=job.created_at)
+    have = set(verdicts.values_list("trace_id", "verifier", "version"))
+    by_person = {trace_id for trace_id, name, _version in have if name == PERSON}
+    can_be = {trace_id: verifier[problem_id] for trace_id, problem_id in of_trace.items() if problem_id in verifier}
+    todo = [
+        trace_id
+        for trace_id, name in can_be.items()
+        if trace_id not in by_person and (trace_id, name, version[name]) not in have
+    ]
+    return _Work(len(of_trace), len(of_trace) - len(can_be), todo)
+
+
 def _can_be_judged(problem: Problem) -> bool:
     has_entry = problem.verifier == Verifier.REASONING_GYM and "entry" in problem.verifier_args
     return problem.verifier != Verifier.NONE and (problem.answer is not None or has_entry)
 
 
-def _to_judge(chunk: Sequence[Trace], job: Job) -> list[Trace]:
-    """The traces of a chunk that still need a verdict of the current versions."""
-    verdicts = Verdict.objects.filter(trace__in=chunk)
-    if job.args.get("force"):
-        verdicts = verdicts.filter(created_at__gte=job.created_at)
-    have = set(verdicts.values_list("trace_id", "verifier", "version"))
-    by_person = {trace_id for trace_id, verifier, _version in have if verifier == PERSON}
-    return [
-        trace
-        for trace in chunk
-        if _can_be_judged(trace.problem)
-        and trace.pk not in by_person
-        and (trace.pk, trace.problem.verifier, verification.version(trace.problem.verifier)) not in have
-    ]
-
-
 def _judge_all(traces: Sequence[Trace]) -> list[NewVerdict]:
     """Judge traces, as many at a time as there are child processes."""
-    if not traces:
-        return []
     with ThreadPoolExecutor(max_workers=pool.shared().size) as threads:
         outcomes = list(threads.map(judge, traces))
     return [
@@ -142,10 +152,11 @@ def _storable(value: str) -> str:
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _result(job: Job, target: Run, *, traces: int, skipped: int) -> dict[str, Any]:
+def _result(job: Job, target: Run, work: _Work) -> dict[str, Any]:
     """Counts read from what is stored, so that they hold over all slices of the job."""
     since = Verdict.objects.filter(trace__run=target, created_at__gte=job.created_at, created_by=None)
     counts = Counter(dict(since.values_list("value").annotate(Count("pk"))))
     judged = sum(counts.values())
     values = {value: counts[value] for value in ("correct", "wrong", "undecidable")}
-    return {"traces": traces, "judged": judged, **values, "skipped": skipped, "kept": max(0, traces - skipped - judged)}
+    kept = max(0, work.traces - work.skipped - judged)
+    return {"traces": work.traces, "judged": judged, **values, "skipped": work.skipped, "kept": kept}

@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 MEMORY = 3 * 1024**3  # bytes of address space; what needs more is killed and undecidable
@@ -101,14 +102,20 @@ def value(item: Any) -> Any:
 
 def score(dataset: str, entry: dict[str, Any], answer: str) -> dict[str, Any]:
     """What a reasoning-gym dataset's own scorer gives the answer; `error` where it fails or there is no such dataset."""
-    import reasoning_gym  # noqa: PLC0415
-
-    defuse()
     try:
-        scorer = reasoning_gym.create_dataset(dataset, size=1, seed=0)
-        return {"score": float(scorer.score_answer(answer, entry)), "error": ""}
+        return {"score": float(scorer(dataset).score_answer(answer, entry)), "error": ""}
     except Exception as error:  # noqa: BLE001  the scorer's failure is the reply
         return {"score": None, "error": f"{type(error).__name__}: {error}"[:300]}
+
+
+@lru_cache(maxsize=128)
+def scorer(dataset: str) -> Any:
+    """The dataset whose scorer is asked; making it generates nothing."""
+    import reasoning_gym  # noqa: PLC0415
+
+    made = reasoning_gym.create_dataset(dataset, size=1, seed=0)
+    defuse()
+    return made
 
 
 _ARITHMETIC = re.compile(r"[0-9a-fA-Fx()+\-*<>&|^~ ]{1,400}")
