@@ -11,15 +11,13 @@ from webapp.curation.models import Dataset, DatasetVersion, Export, ExportFormat
 
 FORMAT_HELP = {
     ExportFormat.SFT_MESSAGES_JSONL: _(
-        "One conversation a line, {“messages”: […]}: the question, then the answer with its think. TRL, axolotl and LLaMA-Factory read it."
+        "A conversation a line in “messages”; the last message holds think and answer in R1 form. TRL, LLaMA-Factory and axolotl read it."
     ),
-    ExportFormat.SFT_MESSAGES_PARQUET: _(
-        "The same conversations as columns: smaller, and typed. load_dataset(“parquet”) reads it."
-    ),
+    ExportFormat.SFT_MESSAGES_PARQUET: _("The same conversations as typed columns: smaller, and quick to load."),
     ExportFormat.COLD_START_JSONL: _(
-        "DeepSeek-R1's cold start: each answer is <think> … </think> and then the answer, one text a line."
+        "The question in “prompt”, think and answer in R1 form in “completion”: a trainer learns from the completion alone. Every row needs a think."
     ),
-    ExportFormat.COLD_START_PARQUET: _("The same cold-start rows as columns."),
+    ExportFormat.COLD_START_PARQUET: _("The same cold-start rows as typed columns."),
 }
 
 

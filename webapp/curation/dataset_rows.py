@@ -101,14 +101,10 @@ def facts(manifest: dict[str, Any]) -> list[tuple[str | Promise, list[str]]]:
 
 def _lines(value: Any) -> list[str]:
     if isinstance(value, dict) and value:
-        return [_pair(name, inner) for name, inner in value.items()]
+        return [f"{name or '–'}: {_line(inner)}" for name, inner in value.items()]  # names of things, left as they are
     if isinstance(value, list) and value and (isinstance(value[0], dict) or " " in str(value[0])):
         return [_line(item) for item in value]
     return [_line(value)]
-
-
-def _pair(name: object, value: Any) -> str:
-    return f"{str(name).replace('_', ' ') or '–'}: {_line(value)}"
 
 
 def _line(value: Any) -> str:
@@ -117,7 +113,8 @@ def _line(value: Any) -> str:
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, dict):
-        return "; ".join(_pair(name, inner) for name, inner in value.items() if inner not in (None, {}, [], ""))
+        said = {str(name).replace("_", " "): inner for name, inner in value.items() if inner not in (None, {}, [], "")}
+        return "; ".join(f"{name}: {_line(inner)}" for name, inner in said.items())
     if isinstance(value, list):
         return ", ".join(_line(item) for item in value)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -62,7 +62,7 @@ def make_version(run, by, now, texts, *, dataset="cold start", number=1):
     frozen = dataset_actions.FrozenRows(
         path=path, count=len(rows), content_hash=hashlib.sha256(buffer.getvalue()).hexdigest()
     )
-    manifest = {"recipe": recipe, "parents": [{"name": run.name, "engine": None}], "models": {"m": len(rows)}}
+    manifest = {"recipe": recipe, "parents": [{"name": run.name, "engine": None}], "models": {"my_model": len(rows)}}
     return dataset_actions.add_version(drawn, dataset=dataset, rows=frozen, manifest=manifest, by=by, at=now)
 
 
@@ -97,7 +97,7 @@ def test_the_page_shows_what_the_version_is(client, viewer, version):
         text = answer.content.decode()
         assert version.content_hash in text
         assert "thought one" in text
-        assert ("Rows by model", ["m: 3"]) in answer.context["facts"]
+        assert ("Rows by model", ["my_model: 3"]) in answer.context["facts"]
         assert ("From", ["name: first"]) in answer.context["facts"]
         assert json.loads(answer.context["manifest_json"]) == version.manifest
         assert len(answer.context["preview"].rows) == 3
@@ -222,8 +222,8 @@ def test_each_file_comes_as_it_is(client, viewer, export):
 def test_the_card_is_shown_as_text(client, viewer, export, store):
     client.force_login(viewer)
     address = reverse("curation:export", args=[export.pk])
-    text = client.get(address).content.decode()
-    assert "# a card &lt;script&gt;alert(3)" in text
+    for where in (address, page(export.version)):
+        assert "# a card &lt;script&gt;alert(3)" in client.get(where).content.decode()
     (store / "exports" / str(export.pk) / "README.md").unlink()
     assert client.get(address).context["card"] is None
 

@@ -1,4 +1,7 @@
-"""A selection in a real browser: the recipe in words while it is written, the preview, the run, with the real stage at work."""
+"""A selection in a real browser: rules, preview, run, export, download, with the real stages at work."""
+
+import json
+import zipfile
 
 import pytest
 from django.utils import timezone
@@ -24,7 +27,7 @@ def work():
     stages.work(Job.objects.order_by("-created_at").first().pk)
 
 
-def test_from_rules_to_a_frozen_version(open_as, editor, traces):
+def test_from_rules_to_a_file_in_hand(open_as, editor, traces):
     verdicts = [NewVerdict(trace.pk, "exact", "1", "correct" if n else "wrong") for n, trace in enumerate(traces)]
     add_verdicts(verdicts, by=None, at=timezone.now())
     Trace.objects.update(finish_reason=FinishReason.STOP)
@@ -54,3 +57,18 @@ def test_from_rules_to_a_frozen_version(open_as, editor, traces):
     expect(page.locator("h1")).to_have_text("set v1")
     expect(page.locator(".row-preview").first).to_contain_text("thought")
     assert Selection.objects.get().recipe["seed"] == 7
+
+    page.get_by_role("button", name="Write it Cold start with think (R1 form), JSONL").click()
+    expect(page.locator(".job")).to_contain_text("waiting")
+    work()
+    expect(page.locator("table")).to_contain_text("manifest.json")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all as a zip").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        folder = "set-v1-cold-start-jsonl"
+        assert sorted(archive.namelist()) == [
+            f"{folder}/{name}" for name in ("README.md", "manifest.json", "train.jsonl")
+        ]
+        rows = [json.loads(line) for line in archive.read(f"{folder}/train.jsonl").splitlines()]
+    assert len(rows) == 4
+    assert rows[0]["completion"][0]["content"].startswith("<think>\nthought ")

@@ -42,7 +42,7 @@ def version(request: MemberRequest, dataset_id: int, number: int) -> HttpRespons
 
 @require_safe
 @role_required(Role.VIEWER)
-def manifest(request: MemberRequest, dataset_id: int, number: int) -> HttpResponse:  # noqa: ARG001  # a view takes it
+def manifest(request: MemberRequest, dataset_id: int, number: int) -> HttpResponse:
     """The manifest as a file."""
     row = get_object_or_404(DatasetVersion.objects.select_related("dataset"), dataset=dataset_id, number=number)
     text = json.dumps(row.manifest, indent=2, ensure_ascii=False, sort_keys=True)
@@ -57,11 +57,14 @@ def _page(request: MemberRequest, home: Dataset, number: int | None) -> HttpResp
     shown = next((row for row in versions if number in (None, row.number)), None)
     context: dict[str, Any] = {"dataset": home, "versions": versions, "version": shown}
     if shown is not None:
+        offers = dataset_queries.offers(shown)
+        written = [offer.export for offer in offers if offer.export and offer.export.path]
         context |= {
             "facts": dataset_rows.facts(shown.manifest),
             "manifest_json": json.dumps(shown.manifest, indent=2, ensure_ascii=False, sort_keys=True),
             "preview": dataset_rows.preview(shown),
-            "formats": dataset_queries.offers(shown),
+            "formats": offers,
+            "card": dataset_rows.card(dataset_queries.files_of(written[0])) if written else None,
             "may_export": request.user.may(Role.EDITOR),
         }
     return render(request, "curation/dataset.html", context)
