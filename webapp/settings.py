@@ -28,6 +28,7 @@ CSRF_TRUSTED_ORIGINS = env.list("SLUICE_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("SLUICE_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = env.int("SLUICE_HSTS_SECONDS", default=0)
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # the other hosts of a domain, and preloading, are not ours to decide
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
