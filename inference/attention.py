@@ -4,6 +4,7 @@ Shapes: T tokens of all sequences in a row, B sequences, S positions, H heads, D
 What is cached of a token and layer is [C + R]: the normed latent and the rotated shared key.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,22 +12,53 @@ import torch
 from torch.nn import functional
 
 from inference.config import LATENT_NORM_EPS, DeepseekConfig
-from inference.rope import rotate
+from inference.rope import interleaved, rotate
 
 Weights = Callable[[str], torch.Tensor]  # a checkpoint name to its tensor
 
 
-def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+class Norm:
     """Root-mean-square norm over the last dimension, in float32, back in x's dtype."""
-    if x.dtype == torch.float32:
-        return functional.rms_norm(x, weight.shape, weight, eps)
-    return weight * functional.rms_norm(x.float(), weight.shape, eps=eps).to(x.dtype)
+
+    def __init__(self, weight: torch.Tensor, eps: float) -> None:
+        self.weight, self.eps = weight, eps
+        self.float_weight = weight * math.sqrt(len(weight))
+        self.floor = torch.tensor(math.sqrt(len(weight) * eps))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., D] to the same."""
+        if x.dtype == torch.float32:
+            # w x / sqrt(mean(x^2) + eps) as sqrt(D) w x / hypot(|x|, sqrt(D eps)): four kernels where torch's own takes ten
+            length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            return x / torch.hypot(length, self.floor) * self.float_weight
+        return self.weight * functional.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype)
+
+
+class Layout(NamedTuple):
+    """Where the tokens of right-padded prompts stand: `place` [T] indexes the flat [B * S]; None when no prompt is shorter."""
+
+    batch: int
+    length: int
+    place: torch.Tensor | None
+
+    def spread(self, x_THX: torch.Tensor) -> torch.Tensor:
+        """Tokens to a padded batch [B, H, S, X]; padding is zero."""
+        if self.place is not None:
+            x_THX = x_THX.new_zeros(self.batch * self.length, *x_THX.shape[1:]).index_copy_(0, self.place, x_THX)
+        return x_THX.view(self.batch, self.length, *x_THX.shape[1:]).transpose(1, 2)
+
+    def gather(self, x_BHSX: torch.Tensor) -> torch.Tensor:
+        """A padded batch back to tokens [T, H * X]."""
+        flat = x_BHSX.transpose(1, 2).reshape(self.batch * self.length, -1)
+        return flat if self.place is None else flat[self.place]
 
 
 class Projected(NamedTuple):
-    q_nope_THN: torch.Tensor
-    q_rope_THR: torch.Tensor
-    cached_TC: torch.Tensor  # [T, C + R]
+    """What a token asks with, and what is kept of it."""
+
+    q_nope: torch.Tensor  # [T, H, N]
+    q_rope: torch.Tensor  # [T, H, R]
+    cached: torch.Tensor  # [T, C + R]
 
 
 class MLA:
@@ -35,70 +67,64 @@ class MLA:
     def __init__(self, config: DeepseekConfig, weights: Weights) -> None:
         self.config = c = config
         self.scale = c.softmax_scale
-        self.q_width = c.q_lora_rank or c.num_attention_heads * (c.qk_nope_head_dim + c.qk_rope_head_dim)
-        first = weights("q_a_proj.weight" if c.q_lora_rank else "q_proj.weight")
+        heads, nope, rope = c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim
+        q = weights("q_b_proj.weight" if c.q_lora_rank else "q_proj.weight").view(heads, nope + rope, -1)
+        q = torch.cat(
+            (q[:, :nope].flatten(0, 1), interleaved(q[:, nope:], c).flatten(0, 1))
+        )  # all heads' d_n, then all d_r
+        kv = weights("kv_a_proj_with_mqa.weight")
+        kv = torch.cat((kv[: c.kv_lora_rank], interleaved(kv[c.kv_lora_rank :], c)))
         # one product instead of two: both read the same hidden state
-        self.w_in = torch.cat((first, weights("kv_a_proj_with_mqa.weight")))
-        self.q_norm = weights("q_a_layernorm.weight") if c.q_lora_rank else None
-        self.w_qb = weights("q_b_proj.weight") if c.q_lora_rank else None
-        self.kv_norm = weights("kv_a_layernorm.weight")
-        self.w_o = weights("o_proj.weight")
-        kv_b = weights("kv_b_proj.weight").view(
-            c.num_attention_heads, c.qk_nope_head_dim + c.v_head_dim, c.kv_lora_rank
-        )
-        self.w_uk_HNC = kv_b[:, : c.qk_nope_head_dim].contiguous()
-        self.w_uv_HCV = kv_b[:, c.qk_nope_head_dim :].transpose(1, 2).contiguous()
+        first = weights("q_a_proj.weight") if c.q_lora_rank else q
+        self.w_in = torch.cat((first, kv)).t()
+        self.w_qb = q.t() if c.q_lora_rank else None
+        self.q_norm = Norm(weights("q_a_layernorm.weight"), LATENT_NORM_EPS) if c.q_lora_rank else None
+        self.kv_norm = Norm(weights("kv_a_layernorm.weight"), LATENT_NORM_EPS)
+        self.in_widths = (len(first), c.kv_lora_rank, rope)
+        self.w_o = weights("o_proj.weight").t()
+        kv_b = weights("kv_b_proj.weight").view(heads, nope + c.v_head_dim, c.kv_lora_rank)
+        self.w_uk_HNC = kv_b[:, :nope].contiguous()
+        self.w_uv_HCV = kv_b[:, nope:].transpose(1, 2).contiguous()
+        self.no_mask = self.w_o.new_zeros(1, 1, 1)
 
-    def project(self, x_TD: torch.Tensor, cos_TR: torch.Tensor, sin_TR: torch.Tensor) -> Projected:
-        """Queries and what is cached; cos and sin are [T, R / 2] of each token's position."""
-        c = self.config
-        q, kv = functional.linear(x_TD, self.w_in).split_with_sizes((self.q_width, c.kv_lora_rank + c.qk_rope_head_dim), -1)
+    def project(self, x_TD: torch.Tensor, turn_TR: torch.Tensor) -> Projected:
+        """Queries and what is cached; `turn_TR` is complex [T, R / 2] of each token's position."""
+        c, count = self.config, len(x_TD)
+        q, latent, k_rope = torch.split_with_sizes(torch.mm(x_TD, self.w_in), self.in_widths, -1)
         if self.q_norm is not None and self.w_qb is not None:
-            q = functional.linear(rms_norm(q, self.q_norm, LATENT_NORM_EPS), self.w_qb)
-        q_nope, q_rope = q.view(len(x_TD), c.num_attention_heads, -1).split_with_sizes(
-            (c.qk_nope_head_dim, c.qk_rope_head_dim), -1
-        )
-        latent, k_rope = kv.split_with_sizes((c.kv_lora_rank, c.qk_rope_head_dim), -1)
-        q_rope = rotate(q_rope, cos_TR[:, None], sin_TR[:, None], interleave=c.rope_interleave)
-        k_rope = rotate(k_rope, cos_TR, sin_TR, interleave=c.rope_interleave)
-        return Projected(
-            q_nope,
-            q_rope.to(x_TD.dtype),
-            torch.cat((rms_norm(latent, self.kv_norm, LATENT_NORM_EPS), k_rope.to(x_TD.dtype)), -1),
-        )
+            q = torch.mm(self.q_norm(q), self.w_qb)
+        nope_width = c.num_attention_heads * c.qk_nope_head_dim
+        q_nope = q[:, :nope_width].view(count, c.num_attention_heads, -1)
+        q_rope = rotate(q[:, nope_width:].view(count, c.num_attention_heads, -1), turn_TR[:, None])
+        k_rope = rotate(k_rope, turn_TR)
+        cached = torch.cat((self.kv_norm(latent), k_rope.to(x_TD.dtype)), -1)
+        return Projected(q_nope, q_rope.to(x_TD.dtype), cached)
 
-    def prefill(self, p: Projected, valid_BS: torch.Tensor) -> torch.Tensor:
-        """Causal attention of whole prompts, expanded; `valid_BS` says which places of the padded batch are tokens. [T, D]."""
+    def prefill(self, p: Projected, layout: Layout) -> torch.Tensor:
+        """Causal attention of whole prompts, expanded. [T, D]."""
         c = self.config
-        latent_TC, k_rope_TR = p.cached_TC.split_with_sizes((c.kv_lora_rank, c.qk_rope_head_dim), -1)
+        latent_TC, k_rope_TR = p.cached[:, : c.kv_lora_rank], p.cached[:, c.kv_lora_rank :]
         k_nope_THN = torch.einsum("tc,hnc->thn", latent_TC, self.w_uk_HNC)
         v_THV = torch.einsum("tc,hcv->thv", latent_TC, self.w_uv_HCV)
-        q = torch.cat((p.q_nope_THN, p.q_rope_THR), -1)
+        q = torch.cat((p.q_nope, p.q_rope), -1)
         k = torch.cat((k_nope_THN, k_rope_TR[:, None].expand(-1, c.num_attention_heads, -1)), -1)
+        v = functional.pad(v_THV, (0, max(q.shape[-1] - c.v_head_dim, 0)))  # equal widths let torch's fused kernel in
         # padding stands at the right, so a token never looks at it
         out = functional.scaled_dot_product_attention(
-            _pad(q, valid_BS), _pad(k, valid_BS), _pad(v_THV, valid_BS), is_causal=True, scale=self.scale
+            layout.spread(q), layout.spread(k), layout.spread(v), is_causal=True, scale=self.scale
         )
-        return functional.linear(out.transpose(1, 2)[valid_BS].flatten(1), self.w_o)
+        return torch.mm(layout.gather(out[..., : c.v_head_dim]), self.w_o)
 
-    def decode(self, p: Projected, cache_BSC: torch.Tensor, hidden_B1S: torch.Tensor | None) -> torch.Tensor:
-        """One new token a sequence against its cache, absorbed: keys and values are never expanded (deepseek.md 2.3). [B, D].
+    def decode(self, p: Projected, cache_BSC: torch.Tensor, mask_B1S: torch.Tensor | None) -> torch.Tensor:
+        """One new token a sequence against its cache, absorbed: keys and values are never expanded (V2 paper, appendix C). [B, D].
 
-        `hidden_B1S` holds -inf where a sequence has no token yet, or is None when all are of one length.
+        `mask_B1S` holds -inf where a sequence has no token, or is None when all are of one length.
         """
-        c = self.config
-        q_latent = torch.bmm(p.q_nope_THN.transpose(0, 1), self.w_uk_HNC).transpose(0, 1)  # [B, H, C]
-        scores_BHS = torch.bmm(torch.cat((q_latent, p.q_rope_THR), -1), cache_BSC.transpose(1, 2)).float() * self.scale
-        if hidden_B1S is not None:
-            scores_BHS = scores_BHS + hidden_B1S
-        weights_BHS = torch.softmax(scores_BHS, -1).to(cache_BSC.dtype)
-        out_BHC = torch.bmm(weights_BHS, cache_BSC[..., : c.kv_lora_rank])
+        q_latent = torch.bmm(p.q_nope.transpose(0, 1), self.w_uk_HNC).transpose(0, 1)  # [B, H, C]
+        q = torch.cat((q_latent, p.q_rope), -1)
+        mask = self.no_mask if mask_B1S is None else mask_B1S
+        scores_BHS = torch.baddbmm(mask, q, cache_BSC.transpose(1, 2), alpha=self.scale)
+        weights_BHS = torch.softmax(scores_BHS, -1, dtype=torch.float32).to(cache_BSC.dtype)
+        out_BHC = torch.bmm(weights_BHS, cache_BSC[..., : self.config.kv_lora_rank])
         out_BHV = torch.bmm(out_BHC.transpose(0, 1), self.w_uv_HCV).transpose(0, 1)
-        return functional.linear(out_BHV.flatten(1), self.w_o)
-
-
-def _pad(x_THX: torch.Tensor, valid_BS: torch.Tensor) -> torch.Tensor:
-    """Spread the tokens over a padded batch [B, H, S, X]; padding is zero."""
-    out = x_THX.new_zeros((*valid_BS.shape, *x_THX.shape[1:]))
-    out[valid_BS] = x_THX
-    return out.transpose(1, 2)
+        return torch.mm(out_BHV.flatten(1), self.w_o)

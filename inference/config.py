@@ -121,7 +121,7 @@ class DeepseekConfig:
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{file} is not JSON: {error}") from error
         if not isinstance(values, dict):
-            raise ValueError(f"{file} is not a JSON object")
+            raise ValueError(f"{file} is not a JSON object")  # noqa: TRY004  # the file is bad, not the call
         generation = path / "generation_config.json"
         if generation.exists():
             values = {**values, **{k: v for k, v in json.loads(generation.read_text()).items() if k == "eos_token_id"}}
@@ -173,7 +173,7 @@ _REQUIRED = (
 
 
 def _rope_theta(values: dict[str, Any]) -> float:
-    """transformers 5 writes it inside `rope_parameters`, everyone else at the top."""
+    """Transformers 5 writes it inside `rope_parameters`, everyone else at the top."""
     return float(values.get("rope_theta") or (values.get("rope_parameters") or {}).get("rope_theta") or 10_000.0)
 
 

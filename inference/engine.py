@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.batch import BLOCK, Batch, Sample, routing_arrays
+from inference.batch import Batch, Cache, Sample, routing_arrays
 from inference.config import DeepseekConfig
 from inference.loader import checkpoint_hash, expected_shapes, load_weights
 from inference.model import DeepseekModel
@@ -46,7 +46,7 @@ class Engine:
         config = DeepseekConfig.from_path(folder)
         weights = load_weights(folder, config, DTYPES[dtype])
         tokenizer = Tokenizer.from_path(folder) if (folder / "tokenizer.json").exists() else None
-        return cls(folder, config, DeepseekModel(config, weights.__getitem__), tokenizer)
+        return cls(folder, config, DeepseekModel(config, weights.pop), tokenizer)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -113,25 +113,35 @@ class Engine:
         should_stop: Callable[[], bool],
     ) -> Iterator[Step]:
         stops = set(params.stop_token_ids) | (set() if params.ignore_eos else set(self.config.eos_token_ids))
-        with torch.inference_mode():
+        with torch.inference_mode():  # never across a yield: the caller would find itself in it
             batch, logits_BV = self._prefill(prompts, params, capture, seeds)
-            while True:
-                logprobs_BV, entropy_B = measure(logits_BV)
-                tokens_B = choose(logits_BV, params, batch.draws_NT[batch.alive, batch.step])
-                batch.record(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropy_B)
-                step, staying = self._settle(batch, tokens_B.tolist(), stops, cancelled=should_stop())
-                yield step
-                if not staying:
-                    return
+        while True:
+            with torch.inference_mode():
+                tokens_B = self._sample(batch, logits_BV)
+            step, staying = self._settle(batch, tokens_B.tolist(), stops, cancelled=should_stop())
+            yield step
+            if not staying:
+                return
+            with torch.inference_mode():
                 if len(staying) < len(batch.alive):
-                    batch.keep(staying)
-                    tokens_B = tokens_B[torch.tensor(staying)]
-                batch.make_room()
-                length = int(batch.length_B.max()) + 1
-                hidden_BD, routed = self._model.decode(tokens_B, batch.length_B, batch.caches, length, batch.hidden())
-                batch.record_routing(routed)
-                batch.length_B += 1
-                logits_BV = self._model.logits(hidden_BD)
+                    tokens_B = tokens_B[batch.keep(staying)]
+                logits_BV = self._advance(batch, tokens_B)
+
+    def _sample(self, batch: Batch, logits_BV: torch.Tensor) -> torch.Tensor:
+        """Choose a token for each running row and write it down. [B]."""
+        logprobs_BV, entropy_B = measure(logits_BV)
+        tokens_B = choose(logits_BV, batch.params, batch.draws())
+        batch.record(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropy_B)
+        return tokens_B
+
+    def _advance(self, batch: Batch, tokens_B: torch.Tensor) -> torch.Tensor:
+        """Put the newest tokens through the model; logits [B, V] of what follows them."""
+        cache = batch.cache
+        position_B = cache.positions
+        cache.advance()
+        hidden_BD, routed = self._model.decode(tokens_B, position_B, cache.layers, cache.length, cache.mask())
+        batch.record_routing(routed)
+        return self._model.logits(hidden_BD)
 
     def _prefill(
         self, prompts: list[list[int]], params: SamplingParams, capture: bool, seeds: Sequence[Sequence[int]] | None
@@ -147,14 +157,9 @@ class Engine:
             for i in range(params.n):
                 seed = seeds[number][i] if seeds is not None else sample_seed(params.seed, prompt, i)
                 samples.append(Sample(number, i, seed, ids, weights))
-        batch = Batch(self.config, samples, [len(prompts[s.prompt]) for s in samples], params, capture=capture)
-        capacity = max(map(len, prompts)) + BLOCK
         of_prompt = torch.tensor([s.prompt for s in samples])
-        valid = torch.arange(capacity) < torch.tensor([len(p) for p in prompts])[:, None]
-        for latents_TC in cached:
-            padded = latents_TC.new_zeros(len(prompts), capacity, latents_TC.shape[1])
-            padded[valid] = latents_TC
-            batch.caches.append(padded[of_prompt])
+        cache = Cache(cached, [len(p) for p in prompts], of_prompt)
+        batch = Batch(self.config, samples, params, cache, capture=capture)
         last_BV = self._model.logits(hidden[torch.from_numpy(ends - 1)])
         return batch, last_BV[of_prompt]
 
@@ -225,7 +230,8 @@ def facts(config: DeepseekConfig) -> dict[str, Any]:
 
 def set_threads(count: int) -> None:
     """Let torch use `count` threads. Two processes with two threads each on two cores stall each other at every barrier: give each its share,
-    and start it with OMP_WAIT_POLICY=PASSIVE so that waiting threads sleep."""
+    and start it with OMP_WAIT_POLICY=PASSIVE so that waiting threads sleep.
+    """
     torch.set_num_threads(count)
 
 

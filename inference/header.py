@@ -55,7 +55,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(header, dict):
-        raise ValueError(f"{path}: the header is not a JSON object")
+        raise ValueError(f"{path}: the header is not a JSON object")  # noqa: TRY004  # the file is bad, not the call
     tensors = {name: _tensor(path, name, entry) for name, entry in header.items() if name != "__metadata__"}
     _check_layout(path, tensors, size - 8 - length)
     return tensors

@@ -1,5 +1,6 @@
 """Reads a Hugging Face checkpoint directory, strictly: every tensor that the model needs is there once, in the right shape, and every tensor
-that is there is used or known to be skipped (the MTP layers). Safetensors only; nothing is ever unpickled."""
+that is there is used or known to be skipped (the MTP layers). Safetensors only; nothing is ever unpickled.
+"""
 
 import hashlib
 import json
@@ -52,7 +53,8 @@ def load_weights(path: Path, config: DeepseekConfig, dtype: torch.dtype) -> dict
         with safe_open(file, framework="pt", device="cpu") as tensors_file:
             for name in (name for name, (where, _) in found.items() if where == file):
                 keep = torch.float32 if ".mlp.gate." in name else dtype  # a rounded correction bias changes the choice
-                weights[name] = tensors_file.get_tensor(name).to(keep)
+                # a copy: its memory is aligned, so sums do not depend on where a tensor lay in its file, and the file may change
+                weights[name] = tensors_file.get_tensor(name).to(keep, copy=True)
     return weights
 
 

@@ -1,5 +1,6 @@
 """What goes in and out of the engine: plain values and numpy arrays, never tensors. Arrays are documented in design terms: P prompt tokens,
-T sampled tokens, L layers that have a router, K experts a token."""
+T sampled tokens, L layers that have a router, K experts a token.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,8 @@
-"""Rotary position embedding of the rope part of queries and keys: interleaved or half-split pairs, plain or YaRN frequencies."""
+"""Rotary position embedding of the rope part of queries and keys: plain or YaRN frequencies, pairs (0, 1), (2, 3), ...
+
+Half-split checkpoints, which pair (i, i + d_r / 2), are brought to this order when they are loaded (`interleaved`): queries and keys are
+permuted alike, so scores are the same.
+"""
 
 import math
 
@@ -9,7 +13,8 @@ from inference.config import DeepseekConfig
 
 def inverse_frequencies(config: DeepseekConfig) -> torch.Tensor:
     """Frequencies float32 [d_r / 2]. YaRN blends theta^(-2i/d) with itself over `factor` by a ramp between two corrected
-    dimensions (Peng et al. 2023; official inference/model.py, precompute_freqs_cis)."""
+    dimensions (Peng et al. 2023; official inference/model.py, precompute_freqs_cis).
+    """
     dim = config.qk_rope_head_dim
     plain = 1.0 / (config.rope_theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim))
     yarn = config.yarn
@@ -27,21 +32,21 @@ def inverse_frequencies(config: DeepseekConfig) -> torch.Tensor:
     return plain / yarn.factor * ramp + plain * (1 - ramp)
 
 
-def tables(config: DeepseekConfig, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """cos and sin, float32 [length, d_r / 2], of positions 0 .. length - 1."""
+def turns(config: DeepseekConfig, length: int) -> torch.Tensor:
+    """Cos + i sin, complex64 [length, d_r / 2], of positions 0 .. length - 1."""
     angles = torch.outer(torch.arange(length, dtype=torch.float32), inverse_frequencies(config))
     scale = config.yarn.rotary_mscale() if config.yarn else 1.0
-    return angles.cos() * scale, angles.sin() * scale
+    return torch.complex(angles.cos() * scale, angles.sin() * scale)
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, interleave: bool) -> torch.Tensor:
-    """Rotate pairs of the last dimension; cos and sin must broadcast to x's leading dimensions with d_r / 2 last.
+def rotate(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Turn the pairs of the last dimension; `turn` must broadcast to x's leading dimensions with d_r / 2 last. Float32."""
+    pairs = x.float().contiguous().view(*x.shape[:-1], -1, 2)
+    return torch.view_as_real(torch.view_as_complex(pairs) * turn).flatten(-2)
 
-    Interleaved checkpoints pair (0, 1), (2, 3), ...; half-split ones pair (i, i + d_r / 2). Either way the result is laid out
-    [firsts | seconds]: queries and keys are permuted alike, so scores are the same, and no copy is spent on order.
-    """
-    if interleave:
-        first, second = x[..., 0::2], x[..., 1::2]
-    else:
-        first, second = x.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
+
+def interleaved(rows: torch.Tensor, config: DeepseekConfig) -> torch.Tensor:
+    """Rows [..., d_r, columns] of a rope projection in interleaved order, whatever order the checkpoint has."""
+    if config.rope_interleave:
+        return rows
+    return torch.stack(rows.chunk(2, -2), -2).flatten(-3, -2)
