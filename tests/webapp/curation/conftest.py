@@ -1,5 +1,10 @@
 """Traces to label and select from; a second annotator, so that two can meet; a browser for the pages that move."""
 
+import hashlib
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -7,12 +12,28 @@ from django.utils import timezone
 from playwright.sync_api import sync_playwright
 
 from webapp.accounts.models import User
+from webapp.curation import dataset_actions, recipe_form, selection_actions
+from webapp.curation.models import Fate
+from webapp.jobs.models import Job, JobState
 from webapp.problems.actions import NewProblem, add_problems, get_or_create_set
 from webapp.traces.actions import add_traces, create_run
 from webapp.traces.models import RunKind, Trace
 from webapp.traces.records import NewTrace
+from webapp.traces.shardfile import locate
 
 CHROMIUM_ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
+FORMAT = "sft-messages-jsonl"
+CONTENT = {
+    "train.jsonl": b'{"messages": []}\n' * 50_000,
+    "manifest.json": b"{}",
+    "README.md": b"# a card <script>alert(3)</script>",
+}
+FUNNEL = [
+    {"step": "candidates", "problems": 5, "traces": 5},
+    {"step": "only_correct", "problems": 3, "traces": 3, "rejected": 2, "reasons": {"unscored": 1, "wrong": 1}},
+    {"step": "well_formed", "problems": 3, "traces": 3, "rejected": 0, "reasons": {}},
+    {"step": "kept", "problems": 3, "traces": 3, "rejected": 0, "reasons": {}},
+]
 HOSTILE = [  # of data/bad_inputs 22-26: what a model may write
     "<script>alert(1)</script><img src=x onerror=alert(2)>",
     "<div hx-get='/account/' hx-trigger='load'>x</div>",
@@ -61,6 +82,76 @@ def run(db):
 @pytest.fixture
 def traces(run):
     return list(Trace.objects.filter(run=run).order_by("pk"))
+
+
+@pytest.fixture(autouse=True)
+def broker(sent):
+    return sent
+
+
+@pytest.fixture(autouse=True)
+def store(settings, tmp_path):
+    settings.STORE_URL = f"file://{tmp_path}/store"
+    return tmp_path / "store"
+
+
+def put(path, data):
+    filesystem, full = locate(path)
+    filesystem.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
+    filesystem.pipe_file(full, data)
+
+
+def make_version(run, by, now, texts, *, dataset="cold start", number=1):
+    recipe = recipe_form.presets()["cold-start"].as_document()
+    name = f"{dataset} {number}"
+    drawn = selection_actions.create_selection(
+        name=name, recipe=recipe, run_ids=[run.pk], dataset=dataset, by=by, at=now
+    )
+    ids = list(run.traces.order_by("pk").values_list("pk", flat=True))
+    rows = [
+        {"trace_id": pk, "prompt": "Question?", "think": text, "answer": "4"}
+        for pk, text in zip(ids, texts, strict=False)
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    path = f"datasets/{drawn.pk}/rows.parquet"
+    put(path, buffer.getvalue())
+    frozen = dataset_actions.FrozenRows(
+        path=path, count=len(rows), content_hash=hashlib.sha256(buffer.getvalue()).hexdigest()
+    )
+    manifest = {"recipe": recipe, "parents": [{"name": run.name, "engine": None}], "models": {"my_model": len(rows)}}
+    return dataset_actions.add_version(drawn, dataset=dataset, rows=frozen, manifest=manifest, by=by, at=now)
+
+
+@pytest.fixture
+def version(run, editor, now):
+    return make_version(run, editor, now, ["thought one", HOSTILE[0], HOSTILE[3]])
+
+
+@pytest.fixture
+def export(version, editor, now):
+    made = dataset_actions.create_export(version, format=FORMAT, by=editor, at=now)
+    files = [{"name": n, "bytes": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in CONTENT.items()]
+    for name, data in CONTENT.items():
+        put(f"exports/{made.pk}/{name}", data)
+    dataset_actions.finish_export(made, path=f"exports/{made.pk}", files=files)
+    Job.objects.filter(pk=made.job.pk).update(state=JobState.DONE)
+    return made
+
+
+@pytest.fixture
+def finished(run, editor, now):
+    """A selection that ran: three kept, two rejected."""
+    recipe = recipe_form.presets()["sft"].as_document()
+    row = selection_actions.create_selection(
+        name="first", recipe=recipe, run_ids=[run.pk], dataset="set", by=editor, at=now
+    )
+    ids = Trace.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)
+    fates = [(Fate.KEPT, "kept", "")] * 3 + [(Fate.REJECTED, "only_correct", "verdict: wrong")] * 2
+    fate_rows = [selection_actions.NewCandidate(pk, *fate) for pk, fate in zip(ids, fates, strict=True)]
+    selection_actions.store_outcome(row, fate_rows, FUNNEL)
+    Job.objects.filter(pk=row.job.pk).update(state=JobState.DONE)
+    return row
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from workers import stages
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture(autouse=True)
-def store(settings, tmp_path, sent):
-    settings.STORE_URL = f"file://{tmp_path}/store"
-
-
 def work():
     """What a worker does with the newest job."""
     stages.work(Job.objects.order_by("-created_at").first().pk)
