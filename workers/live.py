@@ -110,8 +110,12 @@ class LiveText:
 
     def _seconds_left(self, rate: float) -> float | None:
         """The time until the run is whole at this rate, from the length of the samples that ended; None before one has."""
-        lengths = [tokens for tokens, ended in zip(self._tokens, self._ended, strict=True) if ended]
+        pairs = list(zip(self._tokens, self._ended, strict=True))
+        lengths = [tokens for tokens, ended in pairs if ended]
         if not lengths or not rate:
             return None
-        left = self._planned - self._saved
-        return max(0.0, left * sum(lengths) / len(lengths) - self.tokens) / rate
+        mean = sum(lengths) / len(lengths)
+        # a sample that is longer than the mean already is taken to need a quarter more
+        here = sum(max(mean, tokens * 1.25) - tokens for tokens, ended in pairs if not ended)
+        later = max(0, self._planned - self._saved - len(pairs)) * mean
+        return (here + later) / rate

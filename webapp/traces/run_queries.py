@@ -5,7 +5,7 @@ and an undecidable one is no success.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from math import comb
 from typing import Any
@@ -86,6 +86,12 @@ def live(run: Run) -> dict[str, Any] | None:
     """The text that is growing while the run's job works, or None."""
     state: dict[str, Any] | None = cache.get(f"live:{run.pk}")
     return state
+
+
+def questions(problem_ids: Collection[int]) -> dict[int, str]:
+    """The beginning of each problem's question."""
+    rows = Problem.objects.filter(pk__in=problem_ids).annotate(excerpt=Substr("prompt", 1, EXCERPT_CHARS))
+    return dict(rows.values_list("pk", "excerpt"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ def submit(request: MemberRequest) -> HttpResponse:
                 return redirect("traces:run", _started(form, request).pk)
             except ValueError as error:
                 form.add_error(None, str(error))
-        return _form(request, form, form.cleaned_data.get("engine") if form.is_bound else None, status=422)
-    engine = _chosen(Engine, request.GET.get("engine")) or Engine.objects.order_by("pk").first()
+        return _form(request, form, form.cleaned_data.get("engine") or _first_engine(), status=422)
+    engine = _chosen(Engine, request.GET.get("engine")) or _first_engine()
     problem_set = _chosen(ProblemSet, request.GET.get("set"))
     initial = {
         "engine": engine,
@@ -101,6 +101,10 @@ def _form(request: MemberRequest, form: AskForm, engine: Engine | None, *, statu
     return render(
         request, "traces/_submit_engine.html" if request.htmx else "traces/submit.html", context, status=status
     )
+
+
+def _first_engine() -> Engine | None:
+    return Engine.objects.order_by("pk").first()
 
 
 def _chosen(model: Any, text: str | None) -> Any:
@@ -176,7 +180,24 @@ def _progress(found: Run) -> dict[str, Any]:
     state = run_queries.live(found) if found.kind == RunKind.GENERATE else None
     done = max(found.job.progress_done, min(int(state["done"]), found.planned)) if state else found.job.progress_done
     total = found.job.progress_total
-    return {"live": state, "done": done, "share": min(1.0, done / total) if total else None}
+    progress = {"live": state, "done": done, "share": min(1.0, done / total) if total else None}
+    if state is None:
+        return progress
+    questions = run_queries.questions({sample["problem_id"] for sample in state["samples"]})
+    return progress | {
+        "samples": [(sample, questions.get(sample["problem_id"], "")) for sample in state["samples"]],
+        "question": next(iter(questions.values())) if len(questions) == 1 else "",
+        "left": _duration(state["seconds_left"]),
+    }
+
+
+def _duration(seconds: float | None) -> str:
+    """Time that is left, in words; "" while it is unknown."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return _("about %(n)s s left") % {"n": max(1, round(seconds))}
+    return _("about %(n)s min left") % {"n": round(seconds / 60)}
 
 
 @require_POST
