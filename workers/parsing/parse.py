@@ -1,11 +1,13 @@
 """`parse`: one trace in, its segments and findings out."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from workers.parsing.split import ANSWER, OTHER, THINK, Span, Splitter
 from workers.parsing.tags import Role, Tag, find_tags, opened_at_end
 
 Segment = dict[str, object]
+MAX_OF_A_KIND = 50  # findings; a degenerate text could hold a hundred thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,22 @@ def parse(prompt: str, reasoning: str | None, completion: str, finish_reason: st
     segments += [_segment(s.kind, "completion", s.start, s.end) for s in splitter.spans]
     findings += [Found(kind, "completion", start, end, note) for kind, start, end, note in splitter.findings]
     findings += _whole_text(splitter, completion, finish_reason)
-    return Parsed(segments, findings)
+    return Parsed(segments, _bounded(findings))
+
+
+def _bounded(findings: list[Found]) -> list[Found]:
+    """The first findings of each kind; the last one kept says how many more there are."""
+    counts = Counter(found.kind for found in findings)
+    seen: Counter[str] = Counter()
+    kept = []
+    for found in findings:
+        seen[found.kind] += 1
+        more = counts[found.kind] - MAX_OF_A_KIND
+        if seen[found.kind] < MAX_OF_A_KIND or more <= 0:
+            kept.append(found)
+        elif seen[found.kind] == MAX_OF_A_KIND:
+            kept.append(replace(found, note=f"{found.note} (and {more:,} more)"))
+    return kept
 
 
 def _whole_text(splitter: Splitter, completion: str, finish_reason: str) -> list[Found]:

@@ -1,7 +1,8 @@
 """The tags that models put around think and answer, and where they stand in a text. Linear in the text's length.
 
 Tags inside a closed code fence or an inline code span are quotations and are left out. A fence that is never closed hides nothing:
-models leave fences open far more often than they quote a closing tag.
+models leave fences open far more often than they quote a closing tag. Where one is left open, the fences after it may be paired out of
+step, so a closing tag that has a line to itself counts then.
 """
 
 import re
@@ -42,6 +43,7 @@ _TAG = re.compile(
 )
 _SQUARE = re.compile(r"\[(?P<slash>/?)THINK\]")  # in capitals only: [think] is prose
 _FENCE = re.compile(r"^[ \t]{0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.MULTILINE)
+_BLANK_REST = re.compile(r"[ \t]*(?:\n|\Z)")
 _INLINE = re.compile(r"(?<!`)(?P<mark>`{1,2})(?!`)[^`\n]+(?P=mark)(?!`)")
 
 
@@ -51,9 +53,11 @@ def find_tags(text: str) -> list[Tag]:
     if not found:
         return []
     found.sort(key=lambda tag: tag.start)
-    code = _code_spans(text)
+    code, in_step = _code_spans(text)
     starts = [start for start, _ in code]
-    return [tag for tag in found if not _covered(tag, code, starts)]
+    return [
+        tag for tag in found if not _covered(tag, code, starts) or (not in_step and _ends_think_on_own_line(tag, text))
+    ]
 
 
 def opened_at_end(prompt: str) -> Tag | None:
@@ -87,23 +91,26 @@ def _from_square(match: re.Match[str]) -> Tag:
     return Tag(role, "[think]", match.start(), match.end(), match.group())
 
 
-def _code_spans(text: str) -> list[tuple[int, int]]:
-    """Ranges of closed fences and, outside of them, of inline code; ascending and disjoint."""
+def _code_spans(text: str) -> tuple[list[tuple[int, int]], bool]:
+    """Ranges of closed fences and, outside of them, of inline code, ascending and disjoint; and whether every fence was closed."""
     spans: list[tuple[int, int]] = []
     opened: re.Match[str] | None = None
+    in_step = True
     for fence in _FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif _closes(fence, opened):
+        if opened is not None and _closes(fence, opened):
             spans.append((opened.start(), fence.end()))
             opened = None
+        elif opened is None or fence["info"].strip():  # a fence with a language opens, also where one was left open
+            in_step = in_step and opened is None
+            opened = fence
+    in_step = in_step and opened is None
     fence_starts = [start for start, _ in spans]
     fences = list(spans)
     for inline in _INLINE.finditer(text):
         index = bisect_right(fence_starts, inline.start()) - 1
         if index < 0 or inline.start() >= fences[index][1]:
             spans.append(inline.span())
-    return sorted(spans)
+    return sorted(spans), in_step
 
 
 def _closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
@@ -112,6 +119,12 @@ def _closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
         and fence["mark"][0] == opened["mark"][0]
         and len(fence["mark"]) >= len(opened["mark"])
     )
+
+
+def _ends_think_on_own_line(tag: Tag, text: str) -> bool:
+    if tag.role is not Role.CLOSE_THINK:
+        return False
+    return text[tag.start - 1 : tag.start] in {"", "\n"} and bool(_BLANK_REST.match(text, tag.end))
 
 
 def _covered(tag: Tag, code: list[tuple[int, int]], starts: list[int]) -> bool:

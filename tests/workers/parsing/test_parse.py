@@ -75,6 +75,9 @@ def assert_covers(segments, prompt, reasoning, completion):
         ("`<think>` is a tag. <think>real</think> 4", "real", " 4", ["text_before_think"]),
         ("<think>a\n```xml\n</think>\n```\nb</think>x", "a\n```xml\n</think>\n```\nb", "x", []),
         ("<think>a\n```py\nnever closed</think>x", "a\n```py\nnever closed", "x", []),
+        ("<think>a\n```py\nopen\n</think>\n```py\nx\n```", "a\n```py\nopen\n", "\n```py\nx\n```", []),
+        ("<think>a\n```\nopen\n</think>\n```\nx\n```", "a\n```\nopen\n", "\n```\nx\n```", []),
+        ("<think>a\n```\n</think>\n```\nb", "a\n```\n</think>\n```\nb", "", ["unclosed_think", "empty_answer"]),
         (
             "</think>first <think>never closed",
             "never closed",
@@ -159,6 +162,30 @@ def test_parse_covers_any_mixture_of_tags():
     for _ in range(3_000):
         completion = "".join(dice.choices(pieces, k=dice.randrange(12)))
         split(completion, prompt=dice.choice(["", "Q<think>"]), reasoning=dice.choice([None, "", "r</think>"]))
+
+
+def test_parse_bounds_the_findings_of_a_degenerate_text():
+    findings = parse("", None, "<think>a</think>" * 1_000, "").findings
+
+    assert len(findings) == 51  # and the empty answer
+    assert findings[49].note == "<think> (and 949 more)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think></think>x" * 30_000,
+        "```\n" + "`</think>`" * 40_000,
+        "a`<think> b" * 40_000,
+        "```\n" * 100_000,
+        "<answer>" * 50_000,
+    ],
+)
+def test_parse_degenerate_text_in_linear_time(text):
+    began = time.monotonic()
+    parse("", None, text, "")
+
+    assert time.monotonic() - began < 10
 
 
 def test_parse_long_text_in_linear_time():
