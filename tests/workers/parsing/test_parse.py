@@ -182,18 +182,18 @@ def test_parse_bounds_the_findings_of_a_degenerate_text():
     ],
 )
 def test_parse_degenerate_text_in_linear_time(text):
-    began = time.monotonic()
+    began = time.process_time()
     parse("", None, text, "")
 
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_parse_long_text_in_linear_time():
     text = "<think>" + "很长的思考。" * 600_000 + "</think>\\boxed{2}"
-    began = time.monotonic()
+    began = time.process_time()
 
     assert split(text)[1] == "\\boxed{2}"
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 # What each shape of the source's hand-written rules must be called. All of the first set, at least one of the second.
