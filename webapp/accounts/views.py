@@ -52,7 +52,7 @@ def sign_in(request: PageRequest) -> HttpResponseBase:
                 login(request, user, backend=BACKEND)
                 return redirect(target)
             form.add_error(None, why)
-    return render(request, "accounts/login.html", {"form": form, "next": request.GET.get("next", "")}, status=status)
+    return render(request, "accounts/login.html", {"form": form}, status=status)
 
 
 def _check(request: HttpRequest, username: str, password: str) -> tuple[User | None, str, int]:
