@@ -1,230 +1,19 @@
-"""The pages of runs: list, asking, one run while it works and after."""
+"""The page of one run while it works and after, and the list of runs."""
 
 import math
+from itertools import combinations
 
 import pytest
 from django.core.cache import cache
 from django.urls import reverse
-from django.utils import timezone
 
+from tests.webapp.runs import sampled, with_job
 from tests.webapp.traces import factories as make
-from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job, JobKind, JobState
-from webapp.problems.models import Problem
-from webapp.traces import run_actions, run_queries
-from webapp.traces.actions import attach_job
+from webapp.traces import run_queries
 from webapp.traces.models import Run
 
-pytestmark = pytest.mark.django_db
-FACTS = {
-    "layers": 4,
-    "router_layers": [1, 2, 3],
-    "n_routed_experts": 16,
-    "n_shared_experts": 1,
-    "top_k": 2,
-    "context": 512,
-    "parameters": 3_700_000,
-}
-EXAMPLES = [
-    {"family": "sums", "prompt": "What is 1 + 2?", "note": "a sum"},
-    {"family": "gcd", "prompt": "gcd <b>6, 4</b>", "note": "a divisor"},
-]
-
-
-@pytest.fixture(autouse=True)
-def quiet(sent):
-    cache.clear()
-    return sent
-
-
-@pytest.fixture
-def engine(db):
-    return make.engine(facts=FACTS, examples=EXAMPLES, description="Sums only.\n\nNothing else.")
-
-
-@pytest.fixture
-def asker(client, editor):
-    client.force_login(editor)
-    return client
-
-
-def form(of_engine, **changes):
-    fields = {
-        "engine": of_engine.pk, "what": "prompt", "prompt": "What is 2 + 2?", "answer": "4", "verifier": "math", "n": 4, "temperature": "0.6",
-        "max_tokens": 100, "top_p": "1", "top_k": "0", "seed": "7",
-    }  # fmt: skip
-    return fields | changes
-
-
-def sampled(*, problems=2, n=4, judged=True):
-    """A finished run: of problem i the first i + 1 samples are correct."""
-    run = make.run(
-        f"run {Run.objects.count()}",
-        engine=make.engine(),
-        problem_set=make.problem_set(),
-        samples_per_problem=n,
-        planned=problems * n,
-        params={"temperature": 0.6},
-    )
-    for i in range(problems):
-        problem = make.problem(f"What is {i} + <i>1</i>?", str(i + 1))
-        for sample in range(n):
-            text = "<think>one more</think>It is." if sample else "<think>on and on"
-            trace = make.trace(
-                run,
-                problem,
-                text,
-                sample_index=sample,
-                finish="stop" if sample else "length",
-                completion_tokens=10 * (sample + 1),
-            )
-            if judged:
-                make.verdict(trace, "correct" if sample <= i else "wrong")
-    return run
-
-
-def with_job(run, state=JobState.RUNNING, **fields):
-    job = jobs.create(
-        JobKind.GENERATE,
-        title="Generate",
-        by=None,
-        args={"run_id": run.pk},
-        queue="inference",
-        total=run.planned,
-        unit="samples",
-    )
-    if state != JobState.QUEUED:
-        jobs.claim(job.pk)
-    ended = {} if state in (JobState.QUEUED, JobState.RUNNING) else {"finished_at": timezone.now(), "lease_token": None}
-    Job.objects.filter(pk=job.pk).update(state=state, **ended, **fields)
-    attach_job(run, job)
-    return job
-
-
-# -- asking ------------------------------------------------------------------------------------------------------------
-
-
-def test_submit_shows_engine_and_examples(asker, engine):
-    page = asker.get(reverse("traces:submit")).content.decode()
-    assert "3,700,000" in page
-    assert "2 of 16 a token, 1 shared" in page
-    assert "Nothing else." in page
-    assert f"?engine={engine.pk}&amp;example=1" in page
-    assert "<b>6, 4</b>" not in page
-
-
-def test_example_link_fills_the_prompt_without_scripts(asker, engine):
-    page = asker.get(reverse("traces:submit"), {"engine": engine.pk, "example": 1})
-    assert page.context["form"].initial["prompt"] == "gcd <b>6, 4</b>"
-    assert page.context["form"].initial["max_tokens"] == 256
-
-
-@pytest.mark.parametrize(
-    "query", ["engine=99999", "engine=x", "example=77", "example=-1", "set=abc", "engine=%F0%9F%98%80"]
-)
-def test_submit_ignores_what_makes_no_sense_in_the_address(asker, engine, query):
-    assert asker.get(f"{reverse('traces:submit')}?{query}").status_code == 200
-
-
-def test_set_link_chooses_the_set(asker, engine):
-    found = make.problem_set("chosen")
-    page = asker.get(reverse("traces:submit"), {"set": found.pk})
-    assert (page.context["form"].initial["what"], page.context["form"].initial["problem_set"]) == ("set", found)
-
-
-def test_other_engine_brings_its_card_alone(asker, engine):
-    page = asker.get(reverse("traces:submit"), {"engine": engine.pk}, headers={"HX-Request": "true"})
-    assert [t.name for t in page.templates][0] == "traces/_submit_engine.html"
-
-
-def test_one_click_makes_problem_run_and_job(asker, editor, engine, quiet):
-    answer = asker.post(reverse("traces:submit"), form(engine))
-    run = Run.objects.get()
-    problem = Problem.objects.get()
-
-    assert answer.url == reverse("traces:run", args=[run.pk])
-    assert (problem.prompt, problem.answer, problem.verifier) == ("What is 2 + 2?", "4", "math")
-    assert problem.problem_set.name == run_actions.ASKED_SET
-    assert (run.samples_per_problem, run.planned, run.problem_ids) == (4, 4, [problem.pk])
-    assert run.params == {
-        "temperature": 0.6,
-        "top_p": 1.0,
-        "top_k": 0,
-        "max_tokens": 100,
-        "seed": 7,
-        "system_prompt": "",
-    }
-    assert run.created_by == editor
-    assert run.job.kind == JobKind.GENERATE
-    assert quiet == []  # on commit, which this test's transaction never does
-    assert run.job.queue == "inference"
-
-
-def test_a_set_with_a_limit(asker, engine):
-    for i in range(5):
-        make.problem(f"question {i}")
-    asker.post(
-        reverse("traces:submit"),
-        form(engine, what="set", problem_set=make.problem_set().pk, limit="3", prompt="", seed=""),
-    )
-    run = Run.objects.get()
-    assert (len(run.problem_ids), run.planned) == (3, 12)
-    assert isinstance(run.params["seed"], int)
-
-
-def test_asking_twice_makes_two_runs_of_one_problem(asker, engine):
-    for _ in range(2):
-        asker.post(reverse("traces:submit"), form(engine))
-    assert (Run.objects.count(), Problem.objects.count()) == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "field", "words"),
-    [
-        ({"prompt": "  "}, "prompt", "Write a prompt"),
-        ({"what": "set"}, "problem_set", "Choose a problem set"),
-        ({"max_tokens": 512}, "max_tokens", "512 tokens, prompt included"),
-        ({"n": 0}, "n", "greater than or equal to 1"),
-        ({"temperature": 9}, "temperature", "less than or equal to 2"),
-        ({"top_p": 0}, "top_p", "greater than"),
-        ({"engine": 9999}, "engine", "valid choice"),
-        ({"seed": -1}, "seed", "greater than or equal to 0"),
-    ],
-)
-def test_bad_input_is_named_and_nothing_is_made(asker, engine, changes, field, words):
-    answer = asker.post(reverse("traces:submit"), form(engine, **changes))
-    assert answer.status_code == 422
-    assert words in str(answer.context["form"].errors[field])
-    assert not Run.objects.exists()
-    assert not Job.objects.exists()
-
-
-def test_a_prompt_that_cannot_fit_is_refused(asker, engine):
-    type(engine).objects.update(facts=FACTS | {"longest_token_bytes": 4})
-    answer = asker.post(reverse("traces:submit"), form(engine, prompt="x" * 2048))
-    assert "at least 512 tokens" in str(answer.context["form"].errors["prompt"])
-
-
-def test_a_name_that_is_taken_is_refused(asker, engine):
-    make.run("mine")
-    answer = asker.post(reverse("traces:submit"), form(engine, name="mine"))
-    assert answer.status_code == 422
-    assert "exists; choose another name" in answer.content.decode()
-    assert not Problem.objects.exists()
-
-
-def test_asking_is_for_editors(client, annotator, engine):
-    client.force_login(annotator)
-    assert client.get(reverse("traces:submit")).status_code == 403
-    assert client.post(reverse("traces:submit"), form(engine)).status_code == 403
-    assert not Run.objects.exists()
-
-
-def test_submit_without_an_engine_says_what_to_do(asker):
-    assert "register_engine" in asker.get(reverse("traces:submit")).content.decode()
-
-
-# -- one run -----------------------------------------------------------------------------------------------------------
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet")]
 
 
 def test_running_run_shows_growing_text_and_polls(asker, engine):
@@ -247,7 +36,8 @@ def test_running_run_shows_growing_text_and_polls(asker, engine):
 
     assert f'hx-get="{reverse("traces:run_fragment", args=[run.pk])}"' in page
     assert "carry the &lt;b&gt;one&lt;/b&gt;" in page
-    assert "1,23" in page and "about 12 s left" in page
+    assert "1,23" in page
+    assert "about 12 s left" in page
     assert "3 / 8 samples" in page
     assert reverse("jobs:cancel", args=[job.pk]) in page
     assert "What is &lt;script&gt;?" in page
@@ -328,7 +118,8 @@ def test_figures(asker):
     }  # fmt: skip
     assert {kind: n for kind, _words, n in figures.findings}["truncated"] == 2
     page = asker.get(reverse("traces:run", args=[run.pk])).content.decode()
-    assert "1 of 4" in page and "2 of 4" in page
+    assert "1 of 4" in page
+    assert "2 of 4" in page
     assert "<i>1</i>" not in page
 
 
@@ -348,8 +139,6 @@ def test_undecidable_is_judged_and_no_success():
 
 @pytest.mark.parametrize(("n", "c"), [(1, 0), (1, 1), (5, 2), (8, 3), (8, 8), (16, 1)])
 def test_pass_at_k_is_the_share_of_draws_with_a_success(n, c):
-    from itertools import combinations
-
     for k in range(1, n + 1):
         draws = list(combinations(range(n), k)) if math.comb(n, k) < 20_000 else []
         if draws:
@@ -388,7 +177,8 @@ def test_an_import_shows_its_report(asker):
     make.trace(run, make.problem(), "It is 42.", finish="")
     page = asker.get(reverse("traces:run", args=[run.pk])).content.decode()
     assert "Report of the import" in page
-    assert "not &lt;JSON&gt;" in page and "odd field" in page and "rows.jsonl" in page
+    for words in ("not &lt;JSON&gt;", "odd field", "rows.jsonl"):
+        assert words in page
 
 
 def test_unknown_run_is_404(asker):

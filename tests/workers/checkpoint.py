@@ -52,7 +52,15 @@ def make(folder, *, seed=0, eos_bias=0.0):
     state = json.loads(tokenizer.to_str())
     state["model"]["vocab"] |= {token: i for i, token in enumerate(SPECIAL)}
     state["added_tokens"] = [
-        {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": i < 2}
+        {
+            "id": i,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": i < 2,
+        }
         for i, token in enumerate(SPECIAL)
     ]
     save_tokenizer(Tokenizer.from_str(json.dumps(state)), folder, CONFIG["max_position_embeddings"])

@@ -5,51 +5,18 @@ import pytest
 from django.core.cache import cache
 
 from tests.workers import checkpoint
+from tests.workers.generating import claimed, done, started
 from tests.workers.loop import LONG_AGO, later, make_problems
-from webapp.engines.models import Engine
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job, JobState
 from webapp.traces import tokenstore
 from webapp.traces.models import Finding, Run, Trace
-from webapp.traces.run_actions import Sampling, start_generation
 from workers import generate, loaded
 from workers.live import live_key
-from workers.planning import Plan, seed_of
+from workers.planning import seed_of
 from workers.registering import register
 
-pytestmark = [pytest.mark.django_db]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return checkpoint.make(tmp_path_factory.mktemp("random") / "model")
-
-
-@pytest.fixture(autouse=True)
-def nothing_sent(sent):
-    """No broker here, and no live text of an earlier test's run."""
-    cache.clear()
-
-
-@pytest.fixture
-def engine(folder, db):
-    return register(folder, "random", by=None)
-
-
-def started(engine, problems, **sampling):
-    fields = {"n": 3, "temperature": 1.0, "max_tokens": 24, "seed": 5} | sampling
-    return start_generation(engine=engine, problem_set=problems[0].problem_set, sampling=Sampling(**fields), by=None)
-
-
-def claimed(run):
-    return jobs.claim(run.job_id)
-
-
-def done(run):
-    job = claimed(run)
-    assert generate.run(job, later())
-    jobs.finish(job, result=job.result, message=job.message)
-    return Job.objects.get(pk=job.pk)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_sent")]
 
 
 def test_saves_each_sample_with_text_tokens_segments_and_facts(engine):
@@ -91,7 +58,7 @@ def test_stored_tokens_say_the_text_exactly(engine, folder):
         assert tokenizer.decode(arrays.token_id[:asked].tolist()) == trace.prompt
         assert tokenizer.decode(said.tolist()).replace("\x00", "\u2400") == trace.completion
         assert arrays.text_end[-1] == len(whole)
-        assert np.isnan(arrays.logprob[:asked]).all() and not np.isnan(arrays.logprob[asked:]).any()
+        assert np.isnan(arrays.logprob).tolist() == [i < asked for i in range(len(arrays))]
         assert arrays.routing_count == trace.store_tokens - 1
         assert trace.mean_logprob == pytest.approx(float(arrays.logprob[asked:].mean()))
 
@@ -114,7 +81,9 @@ def test_same_seed_says_the_same_whatever_the_chunks(engine, settings):
         settings.GENERATE_BATCH = batch
         run = started(engine, problems)
         done(run)
-        texts.append(list(Trace.objects.filter(run=run).order_by("problem_id", "sample_index").values_list("completion", "seed")))
+        texts.append(
+            list(Trace.objects.filter(run=run).order_by("problem_id", "sample_index").values_list("completion", "seed"))
+        )
 
     assert texts[0] == texts[1] == texts[2]
     assert len({text for text, _seed in texts[0]}) > 5
@@ -146,8 +115,12 @@ def test_samples_that_are_there_are_not_made_again(engine):
     again = Trace.objects.filter(run=run)
 
     assert again.count() == 6
-    assert {t.pk: t.completion for t in again if t.pk in kept} == {t: c for t, c in kept.items() if t not in {g.pk for g in gone}}
-    assert {(t.problem_id, t.completion) for t in again.filter(sample_index=1)} == {(g.problem_id, g.completion) for g in gone}
+    assert {t.pk: t.completion for t in again if t.pk in kept} == {
+        t: c for t, c in kept.items() if t not in {g.pk for g in gone}
+    }
+    assert {(t.problem_id, t.completion) for t in again.filter(sample_index=1)} == {
+        (g.problem_id, g.completion) for g in gone
+    }
 
 
 def test_a_killed_chunks_shard_stands_in_nobodys_way(engine, monkeypatch):
@@ -182,7 +155,12 @@ def test_cancel_stops_within_a_chunk_and_keeps_what_had_ended(engine, editor, mo
 
 
 def test_what_ended_before_the_cancel_is_kept(engine, monkeypatch, editor, tmp_path):
-    run = started(register(checkpoint.make(tmp_path / "ending", eos_bias=0.05), "ending", by=None), make_problems(["1"]), n=16, max_tokens=200)
+    run = started(
+        register(checkpoint.make(tmp_path / "ending", eos_bias=0.05), "ending", by=None),
+        make_problems(["1"]),
+        n=16,
+        max_tokens=200,
+    )
     job = claimed(run)
     real = generate._Watch.__call__
 
@@ -258,82 +236,3 @@ def test_refuses_a_run_that_is_gone(engine):
     Run.objects.filter(pk=run.pk).delete()
     with pytest.raises(ValueError, match="There is no run"):
         generate.run(job, later())
-
-
-def test_messages_and_system_prompt_go_through_the_template(engine):
-    problems = make_problems(["1"])
-    talk = [{"role": "system", "content": "old"}, {"role": "user", "content": "hello"}]
-    type(problems[0]).objects.filter(pk=problems[0].pk).update(messages=talk)
-    prompts = []
-    for system in ("", "Be brief."):
-        run = started(engine, problems, system_prompt=system, n=1)
-        prompts.append(next(Plan(run, loaded.engine(engine)).chunks()).asked[0].prompt)
-
-    assert prompts == [
-        "<｜begin▁of▁sentence｜>old<｜User｜>hello<｜Assistant｜>", "<｜begin▁of▁sentence｜>Be brief.<｜User｜>hello<｜Assistant｜>",
-    ]  # fmt: skip
-
-
-def test_chunks_hold_at_most_a_batch_and_share_their_shape(engine, settings):
-    settings.GENERATE_BATCH = 8
-    problems = make_problems(["1", "2", "3"])
-    sizes = {}
-    for n in (3, 8, 20):
-        plan = Plan(started(engine, problems, n=n), loaded.engine(engine))
-        chunks = list(plan.chunks())
-        sizes[n] = [len(chunk) for chunk in chunks]
-        wanted = {(a.problem_id, s) for chunk in chunks for a in chunk.asked for s in a.samples}
-        assert wanted == {(p.pk, s) for p in problems for s in range(n)}
-
-    assert sizes == {3: [6, 3], 8: [8, 8, 8], 20: [7, 7, 6] * 3}
-
-
-def test_live_text_is_in_the_cache(engine):
-    run = started(engine, make_problems(["1"]), n=2)
-    done(run)
-    state = cache.get(live_key(run.pk))
-    traces = list(Trace.objects.filter(run=run).order_by("sample_index"))
-
-    assert [s["tokens"] for s in state["samples"]] == [t.completion_tokens for t in traces]
-    assert [s["done"] for s in state["samples"]] == [True, True]
-    assert state["done"] == 2
-    assert state["tokens_per_second"] > 0
-    for shown, trace in zip(state["samples"], traces, strict=True):
-        assert shown["text"].replace("\x00", "\u2400") == trace.completion
-        assert shown["answer"] == trace.completion
-
-
-def test_a_cache_that_is_away_stops_nothing(engine, monkeypatch):
-    from redis.exceptions import ConnectionError as Away
-
-    def away(*_args):
-        raise Away("no socket")
-
-    monkeypatch.setattr("workers.live.cache.set", away)
-    run = started(engine, make_problems(["1"]))
-    assert done(run).state == JobState.DONE
-
-
-def test_registering_reads_facts_hash_examples_and_card(engine, folder):
-    row = Engine.objects.get(name="random")
-
-    assert (row.facts["layers"], row.facts["n_routed_experts"], row.facts["context"]) == (3, 8, 256)
-    assert len(row.checkpoint_hash) == 64
-    assert row.examples == checkpoint.EXAMPLES
-    assert row.description.startswith("It says nothing that anyone could use.")
-    assert "table" not in row.description and "license" not in row.description
-    assert row.location == str(folder.resolve())
-
-
-def test_registering_refuses_pickled_weights_in_words(tmp_path):
-    where = checkpoint.make(tmp_path / "pickled")
-    (where / "model.safetensors").rename(where / "pytorch_model.bin")
-    with pytest.raises(ValueError, match="Convert them to safetensors"):
-        register(where, "pickled", by=None)
-
-
-def test_registering_refuses_examples_that_are_none(tmp_path):
-    where = checkpoint.make(tmp_path / "odd")
-    (where / "examples.json").write_text("{not json")
-    with pytest.raises(ValueError, match="examples.json"):
-        register(where, "odd", by=None)
