@@ -92,7 +92,7 @@ closes `</think>` and gives its answer in `\\boxed{{}}`.
 
 ## What it can do
 
-Seven kinds of procedural problem, in the wordings it was trained on:
+Six kinds of procedural problem, in the wordings it was trained on:
 
 {_families_text()}
 
@@ -131,8 +131,8 @@ Architecture: {_shape(config)}. Byte-level BPE, every digit a token of its own, 
 
 Training: {recipe.steps} steps of {recipe.documents} fresh problems, easy ones first ({log[-1]["tokens"] / 1e6:.1f} million
 tokens in all), AdamW {recipe.betas}, weight decay
-{recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps falling by a cosine to
-{recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
+{recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps, along a cosine
+of {recipe.horizon} steps, over the last {recipe.cooldown} in a line to {recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
 seed {recipe.tokenizer_seed}. Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary
 loss. Last logged loss {log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run;
 `make tiny` repeats it.

@@ -11,14 +11,20 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a run. The learning rate warms up, then falls by a cosine to `lr_floor` of its height."""
+    """Settings of a run.
+
+    The learning rate warms up, then follows a cosine over `horizon` steps; over the last `cooldown` of the run's `steps` it
+    falls in a line to `lr_floor` of its height. So a run can be ended early and still settle.
+    """
 
     seed: int = 20261124  # weights, and the stream of problems
     tokenizer_seed: int = 7
-    steps: int = 3000
+    steps: int = 1500
+    horizon: int = 2600  # steps of the cosine
+    cooldown: int = 450  # steps
     documents: int = 24  # traces a step, about 2,500 tokens; larger batches learned far slower a minute at this size
     groups: int = 3  # of like length, so that little is padding
-    easy: float = 0.08  # share of the run on the easiest level alone; as long again up to the second level
+    easy: int = 208  # steps on the easiest level alone; as many again up to the second level
     lr: float = 2e-3
     lr_floor: float = 0.05
     warmup: int = 100  # steps
@@ -28,7 +34,7 @@ class Recipe:
     bias_rate: float = 0.001  # gamma of DeepSeek-V3 2.1.2: step of the routing bias
     bias_until: float = 0.97  # share of the run after which the bias rests, as V3's last 500B tokens
     log_every: int = 20  # steps
-    save_every: int = 200  # steps
+    save_every: int = 100  # steps
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -41,14 +47,21 @@ class Recipe:
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
+        start = self.steps - self.cooldown
+        if step < start:
+            return self._cosine(step)
+        top, floor = self._cosine(start), self.lr * self.lr_floor
+        return floor + (top - floor) * max(0.0, (self.steps - step) / max(1, self.cooldown))
+
+    def _cosine(self, step: int) -> float:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        done = (step - self.warmup) / max(1, self.horizon - self.warmup)
         return self.lr * (self.lr_floor + (1 - self.lr_floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
     def hardest_at(self, step: int) -> int:
         """Highest difficulty among the problems of a step: copying is learned sooner on short ones."""
-        return min(3, 1 + int(step / (self.easy * self.steps))) if self.easy else 3
+        return min(3, 1 + step // self.easy) if self.easy else 3
 
     def bias_rate_at(self, step: int) -> float:
         """Step of the routing bias: constant, then 0 so that routing settles."""

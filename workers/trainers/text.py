@@ -25,7 +25,7 @@ THINK, END_THINK = "<think>", "</think>"
 SPECIAL = (BOS, EOS, USER, ASSISTANT, THINK, END_THINK)  # ids 0 to 5, in this order
 BOS_ID, EOS_ID = 0, 1
 VOCAB_SIZE = 512
-LETTER_SHARE = 8  # random words teach merges of no use elsewhere: their families give one item in so many
+LETTER_SHARE = 8  # random words teach merges of no use elsewhere: their family gives one item in so many
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -73,7 +73,7 @@ def build_tokenizer(seed: int, items_per_family: int = 2000) -> Tokenizer:
 
 def _corpus(seed: int, items_per_family: int) -> Iterable[str]:
     for name in FAMILIES:
-        share = LETTER_SHARE if name in ("letter_counting", "spell_backward") else 1
+        share = LETTER_SHARE if name == "letter_counting" else 1
         for item in generate(name, items_per_family // share, seed, split="train"):
             yield f"{item.prompt}\n{item.think}\n\nThe answer is \\boxed{{{item.answer}}}."
     for _ in range(items_per_family):  # a spelled letter is one token, however rare the letter

@@ -68,7 +68,6 @@ def test_a_trace_ends_in_its_answer(name, items):
         "number_sorting": lambda think: str(re.findall(r"est (\d+)$", think, re.MULTILINE)),
         "number_filtering": lambda think: str(re.findall(r"\d+", think.rpartition("stay: ")[2])),
         "letter_counting": lambda think: re.findall(r"total (\d+)$", think)[-1],
-        "spell_backward": lambda think: think.rpartition("backward: ")[2].replace(" ", ""),
         "simple_equations": lambda think: re.findall(r"^[a-z]=(?:.*=)?(\d+)$", think, re.MULTILINE)[-1],
     }[name]
     plain = [item for item in items[name] if not (name == "simple_equations" and item.think.count("\n") == 1)]

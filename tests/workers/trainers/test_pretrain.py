@@ -13,7 +13,19 @@ from workers.trainers.text import build_tokenizer
 
 SMALL = Shape(hidden_size=32, intermediate_size=64, moe_intermediate_size=16, kv_lora_rank=16, qk_nope_head_dim=8,
               qk_rope_head_dim=8, v_head_dim=8, num_hidden_layers=3)  # fmt: skip
-RECIPE = Recipe(seed=5, steps=20, documents=6, groups=2, easy=0.2, lr=1e-2, warmup=5, log_every=4, save_every=8)
+RECIPE = Recipe(
+    seed=5,
+    steps=20,
+    documents=6,
+    groups=2,
+    easy=4,
+    horizon=20,
+    cooldown=8,
+    lr=1e-2,
+    warmup=5,
+    log_every=4,
+    save_every=8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +109,23 @@ def test_biases_move_without_gradient_and_rest_at_the_end(tokenizer, tmp_path):
 
 
 def test_the_rate_warms_up_and_falls_to_its_floor():
-    recipe = Recipe(steps=1000, warmup=100, lr=2e-3, lr_floor=0.05)
+    recipe = Recipe(steps=1000, horizon=1000, cooldown=0, warmup=100, lr=2e-3, lr_floor=0.05)
     assert recipe.lr_at(0) == pytest.approx(2e-5)
     assert recipe.lr_at(100) == pytest.approx(2e-3)
     assert recipe.lr_at(550) == pytest.approx(2e-3 * (0.05 + 0.95 / 2))
     assert recipe.lr_at(1000) == pytest.approx(1e-4)
 
 
+def test_a_run_ended_early_falls_in_a_line_from_where_the_cosine_was():
+    short, whole = (Recipe(steps=n, horizon=1000, cooldown=c, warmup=100) for n, c in ((600, 200), (1000, 0)))
+    assert [short.lr_at(step) for step in (50, 399)] == [whole.lr_at(step) for step in (50, 399)]
+    assert short.lr_at(400) == pytest.approx(whole.lr_at(400))
+    assert short.lr_at(500) == pytest.approx((whole.lr_at(400) + short.lr_at(600)) / 2)
+    assert short.lr_at(600) == pytest.approx(short.lr * short.lr_floor)
+
+
 def test_problems_grow_harder():
-    recipe = Recipe(steps=1000, easy=0.1)
+    recipe = Recipe(steps=1000, easy=100)
     assert [recipe.hardest_at(step) for step in (0, 99, 100, 199, 200, 999)] == [1, 1, 2, 2, 3, 3]
     assert Recipe(easy=0).hardest_at(0) == 3
 

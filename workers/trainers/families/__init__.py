@@ -7,7 +7,7 @@ import random
 from .arithmetic import CHAIN_SUM, GCD
 from .base import HELDOUT_SHARE, Family, Item, Split, draw, split_of
 from .equations import SIMPLE_EQUATIONS
-from .letters import LETTER_COUNTING, SPELL_BACKWARD
+from .letters import LETTER_COUNTING
 from .lists import NUMBER_FILTERING, NUMBER_SORTING
 
 __all__ = ["FAMILIES", "HELDOUT_SHARE", "Family", "Item", "Split", "draw", "generate", "split_of"]
@@ -20,7 +20,6 @@ FAMILIES: dict[str, Family] = {
         NUMBER_SORTING,
         NUMBER_FILTERING,
         LETTER_COUNTING,
-        SPELL_BACKWARD,
         SIMPLE_EQUATIONS,
     )
 }
