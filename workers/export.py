@@ -31,7 +31,7 @@ from workers.formats.write_sft import FORMS, Form, has_inner_tag
 BATCH = 200  # rows read and written together
 
 
-def run(job: Job, deadline: float) -> bool:  # noqa: ARG001  one pass, see above
+def run(job: Job, deadline: float) -> bool:
     """Write export args["export_id"]. Raises ValueError when the version's rows are missing, damaged or do not fit the format."""
     export = Export.objects.select_related("version__dataset").filter(pk=job.args.get("export_id")).first()
     if export is None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from webapp.curation import recipes
 from webapp.curation.dataset_actions import FrozenRows
 from webapp.curation.models import Selection
+from webapp.problems.models import Problem
 from webapp.tags import as_list
 from webapp.traces import shardfile
 from webapp.traces.models import Trace, Verdict
@@ -82,47 +83,58 @@ def read_rows(trace_ids: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _row(trace: Trace, verdict: Verdict | None) -> dict[str, Any]:
-    problem, run, provenance = trace.problem, trace.run, trace.provenance
+    problem = trace.problem
     question = problem.prompt or ("" if problem.messages else trace.prompt)
     return {
         "trace_id": trace.pk,
-        "run": run.name,
+        "run": trace.run.name,
         "sample_index": trace.sample_index,
         "problem_key": problem.key,
         "problem_set": problem.problem_set.name,
         "prompt": question,
-        "messages": _messages(problem.messages, question, run.params.get("system_prompt")),
+        "messages": _messages(problem.messages, question, trace.run.params.get("system_prompt")),
         "model_prompt": trace.prompt,
         "think": think_text(trace.segments, trace.reasoning, trace.completion),
         "answer": answer_text(trace.segments, trace.reasoning, trace.completion),
         "reasoning": trace.reasoning,
         "completion": trace.completion,
         "finish_reason": trace.finish_reason,
+        "label": trace.label,
+        "rating": trace.rating,
+        "tags": as_list(trace.tags),
+        "findings": sorted({finding.kind for finding in trace.findings.all()}),
+        **{name: getattr(trace, name) for name in _COUNTS},
+        **_judged(problem, verdict),
+        **_origin(trace),
+    }
+
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "think_chars", "answer_chars", "mean_logprob", "mean_entropy")
+
+
+def _judged(problem: Problem, verdict: Verdict | None) -> dict[str, Any]:
+    return {
         "gold": problem.answer,
         "verdict": verdict.value if verdict else "unscored",
         "verifier": verdict.verifier if verdict else "",
         "verifier_version": verdict.version if verdict else "",
         "score": verdict.score if verdict else None,
-        "engine": run.engine.name if run.engine else "",
-        "model": trace.model_name or (run.engine.name if run.engine else ""),
+    }
+
+
+def _origin(trace: Trace) -> dict[str, Any]:
+    """Who wrote a trace, how, and under which licence; what the trace itself says goes before what its problem says."""
+    problem, run, provenance, home = trace.problem, trace.run, trace.provenance, trace.problem.problem_set
+    engine = run.engine.name if run.engine else ""
+    return {
+        "engine": engine,
+        "model": trace.model_name or engine,
         "checkpoint_hash": run.engine.checkpoint_hash if run.engine else "",
         "sampling": _json(run.params),
         "seed": trace.seed,
-        "label": trace.label,
-        "rating": trace.rating,
-        "tags": as_list(trace.tags),
-        "source": str(
-            provenance.get("source") or problem.source or problem.problem_set.source or problem.problem_set.name
-        ),
-        "licence": str(provenance.get("licence") or problem.licence or problem.problem_set.licence),
+        "source": str(provenance.get("source") or problem.source or home.source or home.name),
+        "licence": str(provenance.get("licence") or problem.licence or home.licence),
         "provenance": _json(provenance),
-        "findings": sorted({finding.kind for finding in trace.findings.all()}),
-        "prompt_tokens": trace.prompt_tokens,
-        "completion_tokens": trace.completion_tokens,
-        "think_chars": trace.think_chars,
-        "answer_chars": trace.answer_chars,
-        "mean_logprob": trace.mean_logprob,
-        "mean_entropy": trace.mean_entropy,
     }
 
 

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 import yaml
+
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 from tests.workers.loop import add, claimed, later, make_problems, make_run, r1, sample, work
 from webapp.curation.dataset_actions import create_export

@@ -1,7 +1,6 @@
 """Selections: every candidate has a fate and a reason, every number of the funnel adds up, the same again gives the same hash."""
 
 import hashlib
-import io
 import itertools
 import json
 
@@ -19,7 +18,6 @@ from webapp.traces.actions import add_verdicts, set_current_label
 from webapp.traces.models import Trace
 from webapp.traces.records import NewVerdict
 from workers import rejection
-from workers.formats import write_rows
 
 pytestmark = pytest.mark.usefixtures("db", "sent", "clean_cache")
 ENGLISH = "First we look at the numbers and then we add them together because that is what the question asks of us."
@@ -178,51 +176,6 @@ def test_the_same_selection_again_has_the_same_hash_and_the_next_number(run):
     assert first.rows_path == second.rows_path
 
 
-@pytest.mark.parametrize(
-    ("document", "kept"),
-    [
-        (recipe(k_per_problem=1, prefer="shortest"), {"1": 1, "2": 0, "3": 0}),
-        (recipe(k_per_problem=1, prefer="longest"), {"1": 0, "2": 1, "3": 0}),
-        (recipe(k_per_problem=1, prefer="logprob", distinct=False), {"1": 1, "2": 0, "3": 0}),
-        (recipe(max_total=1, prefer="shortest", seed=1), None),
-        (recipe(completion_tokens={"min": 21, "max": 40}, k_per_problem=1), {"1": 0, "3": 0}),
-        (recipe(think_chars={"max": 60}), {"2": 0}),
-    ],
-)
-def test_what_is_preferred_and_bounded(run, document, kept):
-    rows = rows_of(select(run, document)[0].versions.get())
-    if kept is None:
-        assert len(rows) == 1
-    else:
-        assert {row["gold"]: row["sample_index"] for row in rows} == kept
-
-
-def test_in_total_every_problem_comes_before_a_second_of_any(run):
-    rows = rows_of(select(run, recipe(max_total=3))[0].versions.get())
-    assert {row["gold"] for row in rows} == {"1", "2", "3"}
-
-
-def test_random_is_the_same_for_a_seed_and_another_for_another():
-    problems = make_problems([str(i) for i in range(30)])
-    run = make_run(problems)
-    add(run, *(sample(p, i, r1(f"thinking {i} of {p.pk}", p.answer)) for p in problems for i in range(4)))
-
-    names = itertools.count()
-
-    def drawn(seed):
-        rows = rows_of(
-            select(
-                run, recipe(only_correct=False, k_per_problem=1, prefer="random", seed=seed), name=f"n{next(names)}"
-            )[0].versions.get()
-        )
-        return [row["sample_index"] for row in rows]
-
-    first = drawn(1)
-    assert drawn(1) == first
-    assert drawn(2) != first
-    assert len(set(first)) == 4
-
-
 def test_labels_refuse_and_require(run):
     traces = list(Trace.objects.filter(run=run).order_by("pk"))
     set_current_label(traces[0].pk, value="keep", rating=None, tags="")
@@ -315,12 +268,3 @@ def test_problems_shared_by_two_runs_are_one_problem(run, now):
     add_verdicts([NewVerdict(trace.pk, "math", "1", "correct")], by=None, at=now)
     funnel = rejection.preview(rejection.recipes.parse(recipe(k_per_problem=1)), [run.pk, other.pk])
     assert (funnel[0]["problems"], funnel[-1]["traces"]) == (3, 3)
-
-
-def test_rows_refuse_an_unknown_column_and_keep_odd_text():
-    with pytest.raises(ValueError, match="not a column of frozen rows: colour"):
-        write_rows.write([{"colour": "red"}])
-    odd = "a\u2028b\u202e😀\\u0000 \ud7ff"
-    written = write_rows.write([{"trace_id": 1, "completion": odd, "score": float("nan")}])
-    (row,) = pq.read_table(io.BytesIO(written.data)).to_pylist()
-    assert (row["completion"], row["score"], written.count) == (odd, None, 1)
