@@ -26,6 +26,15 @@ class Yarn:
     mscale: float = 1.0
     mscale_all_dim: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse nonsense, naming the value."""
+        for name in Yarn.__slots__:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ValueError(f"rope scaling: {name} must be a number of at least 0, got {value!r}")
+        if self.factor < 1 or self.original_max_position_embeddings < 1:
+            raise ValueError("rope scaling: factor and original_max_position_embeddings must be at least 1")
+
     def softmax_mscale(self) -> float:
         """What the softmax scale is multiplied by: mscale(factor, mscale_all_dim) squared (official inference/model.py)."""
         return _mscale(self.factor, self.mscale_all_dim) ** 2 if self.mscale_all_dim else 1.0
@@ -75,20 +84,28 @@ class DeepseekConfig:
 
     def __post_init__(self) -> None:
         """Refuse nonsense, naming the value."""
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "kv_lora_rank",
-            "v_head_dim",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self._check_numbers()
+        if self.router_layers:
+            self._check_experts()
+
+    def _check_numbers(self) -> None:
+        for name in _SIZES:
+            value = getattr(self, name)
+            least = 0 if name in _MAY_BE_ZERO else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        for name in ("rope_theta", "rms_norm_eps", "routed_scaling_factor"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number, got {value!r}")
+        if self.q_lora_rank is not None and (not isinstance(self.q_lora_rank, int) or self.q_lora_rank < 1):
+            raise ValueError(f"q_lora_rank must be null or at least 1, got {self.q_lora_rank!r}")
+        if not all(isinstance(token, int) for token in self.eos_token_ids):
+            raise ValueError(f"eos_token_id must be a token id or a list of them, got {self.eos_token_ids!r}")
         if self.qk_rope_head_dim % 2:
             raise ValueError(f"qk_rope_head_dim must be even, got {self.qk_rope_head_dim}")
-        if not self.router_layers:
-            return
+
+    def _check_experts(self) -> None:
         if self.n_routed_experts % self.n_group:
             raise ValueError(f"n_routed_experts {self.n_routed_experts} is not divisible by n_group {self.n_group}")
         if self.n_routed_experts // self.n_group < 2:
@@ -113,18 +130,10 @@ class DeepseekConfig:
     @classmethod
     def from_path(cls, path: Path) -> "DeepseekConfig":
         """Read `config.json` of a checkpoint directory. Raises ValueError when it is absent or not understood."""
-        file = path / "config.json"
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ValueError(f"no config.json in {path}; name the directory of a Hugging Face checkpoint") from error
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{file} is not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"{file} is not a JSON object")  # noqa: TRY004  # the file is bad, not the call
+        values = read_json(path / "config.json")
         generation = path / "generation_config.json"
         if generation.exists():
-            values = {**values, **{k: v for k, v in json.loads(generation.read_text()).items() if k == "eos_token_id"}}
+            values |= {k: v for k, v in read_json(generation).items() if k == "eos_token_id"}
         return cls.from_hf(values)
 
     @classmethod
@@ -147,7 +156,7 @@ class DeepseekConfig:
             n_group=values.get("n_group") or 1,
             topk_group=values.get("topk_group") or 1,
             norm_topk_prob=values.get("norm_topk_prob", True),
-            routed_scaling_factor=float(values.get("routed_scaling_factor", 1.0)),
+            routed_scaling_factor=values.get("routed_scaling_factor", 1.0),
             q_lora_rank=values.get("q_lora_rank"),
             rope_theta=_rope_theta(values),
             rope_interleave=values.get("rope_interleave", True),
@@ -158,6 +167,25 @@ class DeepseekConfig:
         )
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a checkpoint's file. Raises ValueError naming the file and what is wrong with it."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"no {file.name} in {file.parent}; name the directory of a Hugging Face checkpoint") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} is not a JSON object")  # noqa: TRY004  # the file is bad, not the call
+    return values
+
+
+_MAY_BE_ZERO = ("n_shared_experts", "first_k_dense_replace", "num_nextn_predict_layers")
+_SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "n_routed_experts", "num_experts_per_tok", "n_group", "topk_group", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim",
+    "v_head_dim", "max_position_embeddings", *_MAY_BE_ZERO,
+)  # fmt: skip
 _FIXED = {
     "scoring_func": "sigmoid",
     "topk_method": "noaux_tc",
@@ -174,10 +202,12 @@ _REQUIRED = (
 
 def _rope_theta(values: dict[str, Any]) -> float:
     """Transformers 5 writes it inside `rope_parameters`, everyone else at the top."""
-    return float(values.get("rope_theta") or (values.get("rope_parameters") or {}).get("rope_theta") or 10_000.0)
+    return values.get("rope_theta") or (values.get("rope_parameters") or {}).get("rope_theta") or 10_000.0
 
 
-def _yarn(scaling: dict[str, Any] | None) -> Yarn | None:
+def _yarn(scaling: Any) -> Yarn | None:
+    if scaling is not None and not isinstance(scaling, dict):
+        raise ValueError(f"rope_scaling must be an object or null, got {scaling!r}")
     kind = (scaling or {}).get("rope_type") or (scaling or {}).get("type") or "default"
     if scaling is None or kind == "default":
         return None

@@ -3,7 +3,6 @@ that is there is used or known to be skipped (the MTP layers). Safetensors only;
 """
 
 import hashlib
-import json
 import logging
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from inference.config import DeepseekConfig
+from inference.config import DeepseekConfig, read_json
 from inference.header import TensorInfo, read_header
 
 logger = logging.getLogger(__name__)
@@ -135,7 +134,10 @@ def _headers(path: Path) -> dict[Path, dict[str, TensorInfo]]:
     """Headers of the checkpoint's files: those that the index names, else model.safetensors."""
     index = path / "model.safetensors.index.json"
     if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise ValueError(f"{index} has no weight_map of tensor names to file names")
+        names = sorted(set(places.values()))
         bad = [name for name in names if Path(name).name != name]
         if bad:
             raise ValueError(f"{index} names a file outside its directory: {bad[0]!r}")

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from inference.attention import MLA, Layout, Norm, Weights
+from inference.attention import MLA, Layout
 from inference.config import DeepseekConfig
+from inference.linear import Norm, Weights
 from inference.moe import Dense, MoE
 from inference.rope import turns
 

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from inference.attention import Weights
 from inference.config import DeepseekConfig
+from inference.linear import Weights
 
 
 class Dense:
-    """SwiGLU: down(silu(gate x) * up x). Gate and up are one product. Weights are kept as views with the input first, which is what
-    torch.mm takes; functional.linear turns them anew in every call, at half the price of a small product.
-    """
+    """SwiGLU: down(silu(gate x) * up x). Gate and up are one product; weights are views with the input first."""
 
     def __init__(self, weights: Weights, prefix: str = "") -> None:
         self.w_in = torch.cat((weights(f"{prefix}gate_proj.weight"), weights(f"{prefix}up_proj.weight"))).t()

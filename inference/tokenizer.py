@@ -14,6 +14,8 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as Backend
 
+from inference.config import read_json
+
 
 class Tokenizer:
     """A checkpoint's tokenizer.json with the chat template of its tokenizer_config.json."""
@@ -38,7 +40,7 @@ class Tokenizer:
         if "ByteLevel" not in json.dumps(json.loads(backend.to_str())["decoder"]):
             raise ValueError(f"{file} is not byte-level; token ranges cannot be told exactly")
         settings_file = path / "tokenizer_config.json"
-        settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.exists() else {}
+        settings = read_json(settings_file) if settings_file.exists() else {}
         special = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token")}
         return cls(backend, settings.get("chat_template"), special)
 
