@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 SECONDS = 5.0  # wall clock for one answer
+REQUESTS = 2_000  # a child is replaced after as many: SymPy's caches only grow
 START_SECONDS = 60.0  # for a child's imports, on a busy machine
 CHILD = Path(__file__).with_name("child.py")
 _POLL = 1 << 16
@@ -40,6 +41,7 @@ class Child:
             stderr=subprocess.DEVNULL, env=_environment(), cwd="/", start_new_session=True,
         )  # fmt: skip
         self.is_warm: set[str] = set()  # kinds of request whose imports are done
+        self.answered = 0
         self._rest = b""
 
     def ask(self, kind: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -48,13 +50,15 @@ class Child:
             if kind not in self.is_warm:
                 self._exchange("warm", {"kind": kind}, START_SECONDS)
                 self.is_warm.add(kind)
-            return self._exchange(kind, request, seconds)
+            reply = self._exchange(kind, request, seconds)
         except (OSError, ValueError) as error:
             self.close()
             raise ChildDiedError(str(error)) from error
         except BaseException:  # a task's own time limit strikes here too: half a reply must not meet the next request
             self.close()
             raise
+        self.answered += 1
+        return reply
 
     def _exchange(self, kind: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         line = json.dumps({"kind": kind, "with": request, "seconds": seconds + 1.0}).encode() + b"\n"
@@ -100,6 +104,9 @@ class Pool:
         """Have a child answer a request of a kind that child.py knows. Raises ChildTimeoutError or ChildDiedError."""
         child = self._slots.get()
         try:
+            if child is not None and child.answered >= REQUESTS:
+                child.close()
+                child = None
             child = child or Child()
             return child.ask(kind, request, seconds)
         except BaseException:

@@ -5,6 +5,9 @@ Reads the answer only: the caller has left the think out. Left out: mathematics 
 
 import re
 
+MAX_STATED = 200  # characters after "answer is" that may be an answer
+MAX_STATED_WORDS = 4  # without a figure among them
+
 _ANSWER_TAG = re.compile(r"<(answer|final_answer)>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BETWEEN_BOXES = re.compile(
@@ -73,8 +76,10 @@ def stated(text: str) -> str | None:
     rest = text[said[-1].end() :].lstrip(" \t:*")
     end = _SENTENCE_END.search(rest)
     found = (rest[: end.start()] if end else rest).strip().strip("*").strip()
-    is_answer = 0 < len(found) <= 200 and (len(found.split()) <= 4 or re.search(r"\d|\\", found) is not None)
-    return found if is_answer else None
+    has_figures = re.search(r"\d|\\", found) is not None
+    if not found or len(found) > MAX_STATED or (not has_figures and _BOXED.search(text)):  # "so our answer is correct"
+        return None
+    return found if has_figures or len(found.split()) <= MAX_STATED_WORDS else None
 
 
 def half_width(text: str) -> str:

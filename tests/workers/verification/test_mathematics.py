@@ -41,6 +41,18 @@ def test_graded_groups_agree_with_their_upstream(shared_data):
     assert counts == {(True, "correct"): 68, (False, "wrong"): 131, (False, "undecidable"): 1}
 
 
+def test_the_gold_answer_is_found_in_every_worked_solution(shared_data):
+    """MATH-500's 500 solutions and GSM8K's 1,319: each is correct, and each of GSM8K's is wrong against the next number."""
+    for line in (shared_data / "math500" / "math500.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert value(row["answer"], row["solution"]) == "correct", row["unique_id"]
+    for line in (shared_data / "gsm8k" / "test.jsonl").read_text().splitlines():
+        solution = json.loads(line)["answer"]
+        gold = solution.rpartition("####")[2].strip()
+        assert value(gold, solution) == "correct"
+        assert value(str(int(gold.replace(",", "")) + 1), solution) == "wrong"
+
+
 # Pairs that Math-Verify 0.9.0 calls equal although they are not.
 FALSE_POSITIVES = [
     (r"\frac{1}{2004!}", r"\frac{1}{2006!}"),

@@ -48,6 +48,15 @@ def test_a_child_that_dies_says_so(own_pool):
     assert compare(own_pool, "$1$", "$1$")["equal"] is True
 
 
+def test_a_child_is_replaced_when_it_has_answered_enough(own_pool, monkeypatch):
+    compare(own_pool, "$1$", "$1$")
+    first = own_pool._slots.queue[-1]
+    monkeypatch.setattr(pool, "REQUESTS", 1)
+    compare(own_pool, "$1$", "$1$")
+    assert own_pool._slots.queue[-1] is not first
+    assert first.process.poll() is not None
+
+
 def test_an_interrupted_request_leaves_no_reply_for_the_next(own_pool, monkeypatch):
     """A task's soft time limit is an exception in the middle of the wait."""
     compare(own_pool, "$1$", "$1$")

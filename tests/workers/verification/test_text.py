@@ -41,6 +41,7 @@ def test_the_part_in_answer_tags(answer, part):
         ("Final Answer: The final answer is $x=2$. Done.", "$x=2$"),
         ("72\n#### 72", "72"),
         (r"The answer is below. \boxed{3}", None),
+        (r"So \boxed{44}. Since 17*44 = 748, our answer is correct.", None),
         ("The answer is not easy to give here and now", None),
     ],
 )
