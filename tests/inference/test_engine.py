@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from inference import Engine, SamplingParams
+from inference.batch import Cache
 
 PROMPTS = [[0, 5, 9, 11], [0, 200, 17], list(range(4, 70))]
 
@@ -110,6 +112,31 @@ def test_a_stopped_stream_ends_every_sample_as_cancelled(engine):
     assert len(steps) == 3
     assert [f.completion.finish_reason for f in steps[-1].finished] == ["cancelled"] * 3
     assert all(len(f.completion.token_ids) == 3 for f in steps[-1].finished)
+
+
+def test_a_request_repeats_bit_for_bit(engine):
+    params = SamplingParams(max_tokens=25, seed=9, n=2, ignore_eos=True)
+    for a, b in zip(engine.generate(PROMPTS, params), engine.generate(PROMPTS, params), strict=True):
+        assert all(x.token_ids == y.token_ids and (x.logprobs == y.logprobs).all() for x, y in zip(a, b, strict=True))
+
+
+def test_a_stream_leaves_its_caller_outside_of_inference_mode(engine):
+    stream = engine.stream([PROMPTS[0]], SamplingParams(max_tokens=3, ignore_eos=True))
+    next(stream)
+    assert not torch.is_inference_mode_enabled()
+    stream.close()
+    assert engine.generate([PROMPTS[0]], SamplingParams(max_tokens=1))  # closing it halfway harms nothing
+
+
+def test_columns_that_only_a_finished_row_used_are_given_back():
+    latents = [torch.arange(9 * 3.0).view(9, 3)]  # a prompt of two tokens, one of seven
+    cache = Cache(latents, [2, 7], torch.tensor([0, 0, 1]))
+    assert cache.positions.tolist() == [2, 2, 7]
+    assert (cache.mask()[:, 0] == -torch.inf).sum(-1).tolist() == [5, 5, 0]
+    assert (cache.layers[0][1, 5:7] == latents[0][:2]).all()
+    cache.keep(torch.tensor([1]))
+    assert (cache.length, cache.positions.tolist(), cache.mask()) == (2, [2], None)
+    assert (cache.layers[0][0, :2] == latents[0][:2]).all()
 
 
 def test_caches_grow_past_a_block(engine):
