@@ -104,7 +104,7 @@ class LiveText:
         segments = parse(asked.prompt, None, text, "").segments
         return {
             "problem_id": asked.problem_id, "sample_index": asked.samples[number], "prompt": asked.prompt, "text": text,
-            "think": think_text(segments, None, text)[-SHOWN_CHARS:], "answer": answer_text(segments, None, text)[-SHOWN_CHARS:],
+            "think": think_text(segments, None, text).lstrip("\n")[-SHOWN_CHARS:], "answer": answer_text(segments, None, text).lstrip("\n")[-SHOWN_CHARS:],
             "tokens": self._tokens[row], "done": self._ended[row],
         }  # fmt: skip
 

@@ -37,3 +37,8 @@ def engine(row: EngineRow) -> "Engine":
                 raise ValueError(words % {"folder": row.location, "name": row.name})
             _held[place] = loaded
         return _held[place]
+
+
+def warm() -> None:
+    """Import torch now, so that the first person who asks does not wait for it."""
+    import inference  # noqa: F401, PLC0415  # see the module

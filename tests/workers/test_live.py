@@ -24,7 +24,7 @@ def test_live_text_is_in_the_cache(engine):
     assert state["tokens_per_second"] > 0
     for shown, trace in zip(state["samples"], traces, strict=True):
         assert shown["text"].replace("\x00", "\u2400") == trace.completion
-        assert shown["answer"] == trace.completion
+        assert shown["answer"] == trace.completion.lstrip("\n")
 
 
 def test_a_cache_that_is_away_stops_nothing(engine, monkeypatch):
@@ -36,3 +36,45 @@ def test_a_cache_that_is_away_stops_nothing(engine, monkeypatch):
     monkeypatch.setattr("workers.live.cache.set", away)
     run = started(engine, make_problems(["1"]))
     assert done(run).state == JobState.DONE
+
+
+def test_think_and_answer_are_told_apart_while_they_grow(monkeypatch):
+    from inference import Completion, Finished, Step
+    from workers.live import LiveText
+    from workers.planning import Asked
+
+    class Letters:
+        def token_bytes(self, token):
+            return chr(token).encode()
+
+    now = iter(range(10_000))
+    live = LiveText(7, Letters(), [Asked(1, "Q", [1], [0, 1], [5, 6])], saved=4, planned=12, clock=lambda: next(now))
+    for letter in "<think>ab</think>\n\ncé":
+        live.add(Step([(0, 0), (0, 1)], [ord(letter), ord(letter)], []))
+    ended = Completion([], None, None, "stop", None, 5)
+    live.add(Step([(0, 0)], [1], [Finished(0, 0, ended)]))
+    state = cache.get(live_key(7))
+    first, second = state["samples"]
+
+    assert (first["think"], first["answer"], first["done"]) == ("ab", "cé", True)
+    assert (second["think"], second["answer"], second["done"]) == ("ab", "cé", False)
+    assert (first["tokens"], second["tokens"], state["done"]) == (22, 21, 5)
+    # 43 tokens so far; the running sample needs a quarter more than its 21, six samples of 22 tokens follow
+    assert state["seconds_left"] * state["tokens_per_second"] == pytest.approx(21 * 0.25 + 6 * 22)
+
+
+def test_a_character_that_is_not_whole_yet_is_not_shown():
+    from inference import Step
+    from workers.live import LiveText
+    from workers.planning import Asked
+
+    class Bytes:
+        def token_bytes(self, token):
+            return bytes([token])
+
+    live = LiveText(8, Bytes(), [Asked(1, "Q", [1], [0], [5])], saved=0, planned=1)
+    for byte in "aé".encode()[:2]:
+        live.add(Step([(0, 0)], [byte], []))
+    live.publish()
+    assert cache.get(live_key(8))["samples"][0]["text"] == "a"
+    assert cache.get(live_key(8))["seconds_left"] is None

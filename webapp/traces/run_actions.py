@@ -121,3 +121,9 @@ def free_name(wish: str) -> str:
     while Run.objects.filter(name=name).exists():
         name, number = f"{stem} ({number})", number + 1
     return name
+
+
+def most_tokens(engine: Engine | None) -> int:
+    """How long a sample may be where nobody says: half of a short context, never more than 2,048 tokens."""
+    context = int(engine.facts.get("context") or 0) if engine else 0
+    return min(2048, context // 2) if context else 512

@@ -126,9 +126,3 @@ class AskForm(forms.Form):
             n=given["n"], temperature=given["temperature"], top_p=given["top_p"], top_k=given["top_k"], max_tokens=given["max_tokens"],
             seed=given["seed"], system_prompt=given["system_prompt"],
         )  # fmt: skip
-
-
-def most_tokens(engine: Engine | None) -> int:
-    """What the form proposes: half of a short context, never more than 2,048."""
-    context = int(engine.facts.get("context") or 0) if engine else 0
-    return min(2048, context // 2) if context else 512

@@ -20,7 +20,7 @@ from webapp.problems.models import ProblemSet
 from webapp.traces import run_actions, run_queries
 from webapp.traces.models import Run, RunKind
 from webapp.traces.run_filters import RunFilter
-from webapp.traces.run_forms import PROMPT, SET, AskForm, most_tokens
+from webapp.traces.run_forms import PROMPT, SET, AskForm
 from webapp.traces.verify_actions import request_verification
 
 RUNS_A_PAGE = 50
@@ -83,7 +83,7 @@ def submit(request: MemberRequest) -> HttpResponse:
         "what": SET if problem_set else PROMPT,
         "problem_set": problem_set,
         "prompt": _example(engine, request.GET.get("example", "")) or request.GET.get("prompt", ""),
-        "max_tokens": most_tokens(engine),
+        "max_tokens": run_actions.most_tokens(engine),
     }
     return _form(request, AskForm(initial=initial), engine)
 

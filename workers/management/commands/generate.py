@@ -9,9 +9,9 @@ from webapp.engines.models import Engine
 from webapp.jobs.models import Job
 from webapp.problems.models import ProblemSet
 from webapp.traces.models import Run
-from webapp.traces.run_actions import Sampling, start_generation
+from webapp.traces.run_actions import Sampling, most_tokens, start_generation
 from workers import generate
-from workers.command import run_command
+from workers.command import add_queue_option, run_command
 
 
 class Command(BaseCommand):
@@ -24,11 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--temperature", type=float, default=0.6)
         parser.add_argument("--top-p", type=float, default=1.0)
         parser.add_argument("--top-k", type=int, default=0)
-        parser.add_argument("--max-tokens", type=int, default=512)
+        parser.add_argument("--max-tokens", type=int, help="of a sample; default: half of the context, at most 2,048")
         parser.add_argument("--limit", type=int, help="only the first problems of the set")
         parser.add_argument("--seed", type=int, help="default: drawn, and stored with the run")
         parser.add_argument("--run", default="", metavar="NAME", help="the run's name")
-        parser.add_argument("--queue", action="store_true", help="leave the work to the workers")
+        add_queue_option(parser)
 
     def handle(self, *_args: Any, queue: bool, **options: Any) -> None:
         engine = _named(Engine, options["engine"], "engine")
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         def create() -> Job:
             sampling = Sampling(
                 n=options["n"], temperature=options["temperature"], top_p=options["top_p"], top_k=options["top_k"],
-                max_tokens=options["max_tokens"], seed=options["seed"],
+                max_tokens=options["max_tokens"] or most_tokens(engine), seed=options["seed"],
             )  # fmt: skip
             run = start_generation(
                 engine=engine,
