@@ -59,10 +59,14 @@ def next_unlabelled(query: str, *, after: int | None) -> int | None:
 
     A trace that was skipped comes again after the last one; `after` itself comes again when it alone is left.
     """
-    found = trace_queries.ordered(_queue(query), QueryDict(query).get("sort", ""))
+    sort = QueryDict(query).get("sort", "")
+    if sort.removeprefix("-") not in trace_queries.ORDERS:  # the newest first: the database can begin behind `after`
+        waiting = _queue(query).filter(label="").order_by("-pk").values_list("pk", flat=True)
+        later = waiting.filter(pk__lt=after).first() if after is not None else None
+        return later if later is not None else waiting.first()
     first: int | None = None
-    passed = False
-    for trace_id, label in found.values_list("pk", "label").iterator():
+    passed = after is None
+    for trace_id, label in trace_queries.ordered(_queue(query), sort).values_list("pk", "label").iterator():
         if not label and passed:
             return int(trace_id)
         if not label and first is None:

@@ -133,7 +133,7 @@ def made_already(*, name: str, dataset: str, recipe: dict[str, Any], run_ids: li
 
 
 def candidates(selection: Selection, *, fate: str, rule: str) -> QuerySet[Candidate]:
-    """The candidates of a selection by problem and sample, those of one fate or rule alone where asked for."""
+    """The candidates of a selection in the order in which their traces came in, of one fate or rule alone where asked for."""
     found = Candidate.objects.filter(selection=selection).select_related("trace", "trace__problem")
     if fate:
         found = found.filter(fate=fate)
@@ -142,11 +142,7 @@ def candidates(selection: Selection, *, fate: str, rule: str) -> QuerySet[Candid
     heavy = [f"trace__{name}" for name in _HEAVY]
     heavy += [f"trace__problem__{name}" for name in ("prompt", "messages", "answer", "metadata", "verifier_args")]
     excerpt = Substr("trace__problem__prompt", 1, EXCERPT_CHARS)
-    return (
-        found.annotate(excerpt=excerpt)
-        .defer(*heavy)
-        .order_by("trace__problem_id", "trace__run_id", "trace__sample_index")
-    )
+    return found.annotate(excerpt=excerpt).defer(*heavy).order_by("trace_id")
 
 
 @dataclass(frozen=True, slots=True)

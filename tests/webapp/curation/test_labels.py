@@ -1,7 +1,10 @@
 """The label panel: writes with their refusals, the queue, what two people see who meet."""
 
+import json
+
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from tests.webapp.curation.conftest import HOSTILE, make_run
 from webapp.curation.models import Label
@@ -146,6 +149,16 @@ def test_hostile_text_stays_text(client, annotator, db):
         "{{ settings.SECRET_KEY }}"
         in client.get(panel(Trace.objects.filter(run=run).order_by("pk")[2])).content.decode()
     )
+
+
+@pytest.mark.parametrize("name", ["23_htmx_attrs.jsonl", "25_django_template.jsonl", "27_unbalanced_think.jsonl"])
+def test_real_hostile_files_are_shown_as_they_are(client, annotator, shared_data, name):
+    lines = (shared_data / "bad_inputs" / name).read_text().splitlines()
+    answers = [json.loads(line)["response"] for line in lines]
+    run = make_run("hostile", answers)
+    client.force_login(annotator)
+    for trace, said in zip(Trace.objects.filter(run=run).order_by("pk"), answers, strict=True):
+        assert escape(said) in client.get(panel(trace)).content.decode()
 
 
 def test_tags_that_are_used_are_suggested(client, annotator, traces):
