@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from webapp.traces.filters import TraceFilter
-from webapp.traces.models import Finding, Trace, Verdict
+from webapp.traces.models import CurrentVerdict, Finding, Trace, Verdict
 from webapp.traces.panes import panes_of
 
 EXCERPT_CHARS = 240
@@ -133,5 +133,7 @@ def brief(trace: Trace) -> Brief:
 
 
 def verdict_counts(traces: QuerySet[Trace]) -> dict[str, int]:
-    """How many of `traces` stand at each current verdict, e.g. {"correct": 12, "unscored": 3}."""
-    return dict(traces.order_by().values_list("verdict").annotate(Count("pk")))
+    """How many of `traces` stand at each current verdict, those of none left out: {"correct": 12, "unscored": 3}."""
+    counts = dict(traces.order_by().values_list("verdict").annotate(Count("pk")))
+    order = (CurrentVerdict.CORRECT, CurrentVerdict.WRONG, CurrentVerdict.UNDECIDABLE, CurrentVerdict.UNSCORED)
+    return {value.value: counts[value] for value in order if value in counts}
