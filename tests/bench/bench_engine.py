@@ -4,6 +4,8 @@ float32, both in this process, the same prompts, greedy, the same number of new 
 median counts; the ratio is what matters, since machines are noisy. Run it on an idle machine.
 """
 
+# ruff: noqa: T201  # a script that prints its figures
+
 import argparse
 import statistics
 import time

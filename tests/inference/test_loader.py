@@ -131,7 +131,7 @@ def test_configs_that_it_cannot_run_exactly_are_refused(copy, changes, words):
 def test_absent_directory_and_config_are_named(tmp_path):
     with pytest.raises(ValueError, match="is not a directory"):
         Engine.load(tmp_path / "none")
-    with pytest.raises(ValueError, match="no config.json"):
+    with pytest.raises(ValueError, match=r"no config\.json"):
         Engine.load(tmp_path)
 
 

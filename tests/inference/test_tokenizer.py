@@ -1,6 +1,7 @@
 """Text, tokens, and the characters that each token covers."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_every_real_trace_survives_and_is_covered(tokenizer, shared_data):
         spans = tokenizer.token_spans(ids)
         assert spans[0][0] == 0
         assert spans[-1][1] == len(text)
-        assert all(a[0] <= b[0] <= a[1] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[0] <= b[0] <= a[1] for a, b in pairwise(spans))
 
 
 def test_tokens_that_split_a_character_share_it(tokenizer):

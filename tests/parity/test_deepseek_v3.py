@@ -43,7 +43,7 @@ def test_forward_equals_the_reference(pair, length):
 
 
 def test_cached_ragged_generation_equals_full_passes(pair):
-    model, engine = pair
+    _, engine = pair
     prompts = [text(1, 3), text(2, 41), text(3, 17)]
     samples = engine.generate(prompts, SamplingParams(max_tokens=40, temperature=1.0, seed=5, n=2, ignore_eos=True))
     for prompt, group in zip(prompts, samples, strict=True):
