@@ -13,8 +13,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def nothing_sent(sent):
-    """No broker here, and no live text of an earlier test's run."""
+def nothing_sent(sent, settings):
+    """No broker here, no live text of an earlier test's run, and one thread: two that share a busy core wait for each other."""
+    settings.TORCH_THREADS = 1
     cache.clear()
 
 
