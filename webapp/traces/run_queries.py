@@ -202,10 +202,11 @@ class Group:
 def grouped(run: Run, problems: Sequence[Problem]) -> list[Group]:
     """The rows of a page of groups, in two queries."""
     rows = {problem.pk: Group(problem) for problem in problems}
-    traces = Trace.objects.filter(run=run, problem__in=rows, sample_index__gte=0).order_by("problem", "sample_index")
+    traces = Trace.objects.filter(run=run, problem__in=rows, sample_index__lt=SAMPLES_SHOWN).order_by(
+        "problem", "sample_index"
+    )
     for pk, problem_id, index, verdict in traces.values_list("pk", "problem_id", "sample_index", "verdict"):
-        if len(rows[problem_id].samples) < SAMPLES_SHOWN:
-            rows[problem_id].samples.append((pk, index + 1, verdict))
+        rows[problem_id].samples.append((pk, index + 1, verdict))
     words = dict(FindingKind.choices)
     found = (
         Finding.objects.filter(trace__run=run, trace__problem__in=rows).order_by().values_list("trace__problem", "kind")
