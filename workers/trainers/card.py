@@ -64,6 +64,10 @@ def _families_text() -> str:
     return "\n".join(f"- **{family.title}**: {family.example_note}" for family in FAMILIES.values())
 
 
+def _remarks_text(recipe: Recipe) -> str:
+    return "".join(f"\n\n{remark}" for remark in recipe.remarks)
+
+
 def _examples_text() -> str:
     lines = []
     for name, family in FAMILIES.items():
@@ -135,7 +139,7 @@ tokens in all), AdamW {recipe.betas}, weight decay
 of {recipe.horizon} steps, over the last {recipe.cooldown} in a line to {recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
 seed {recipe.tokenizer_seed}. Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary
 loss. Last logged loss {log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run;
-`make tiny` repeats it.
+`make tiny` repeats it.{_remarks_text(recipe)}
 
 ## Licence
 

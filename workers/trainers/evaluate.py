@@ -33,7 +33,7 @@ class EvaluationPlan:
     """What is asked and how it is sampled; stored with the result."""
 
     seed: int = 990_001
-    problems_per_family: int = 32
+    problems_per_family: int = 40
     samples: int = 8
     temperature: float = 0.6
     top_p: float = 1.0

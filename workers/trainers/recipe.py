@@ -19,9 +19,9 @@ class Recipe:
 
     seed: int = 20261124  # weights, and the stream of problems
     tokenizer_seed: int = 7
-    steps: int = 1500
+    steps: int = 2000
     horizon: int = 2600  # steps of the cosine
-    cooldown: int = 450  # steps
+    cooldown: int = 950  # steps
     documents: int = 24  # traces a step, about 2,500 tokens; larger batches learned far slower a minute at this size
     groups: int = 3  # of like length, so that little is padding
     easy: int = 208  # steps on the easiest level alone; as many again up to the second level
@@ -36,6 +36,7 @@ class Recipe:
     log_every: int = 20  # steps
     save_every: int = 100  # steps
     threads: int = 1
+    remarks: tuple[str, ...] = ()  # what a person must know who compares this run with another
 
     def __post_init__(self) -> None:
         """Refuse what would train nothing, naming the value."""
@@ -76,6 +77,6 @@ class Recipe:
         """Read it back. Raises ValueError on unknown or impossible settings."""
         values = json.loads(path.read_text(encoding="utf-8"))
         try:
-            return cls(**values | {"betas": tuple(values["betas"])})
+            return cls(**values | {"betas": tuple(values["betas"]), "remarks": tuple(values["remarks"])})
         except (TypeError, KeyError) as error:
             raise ValueError(f"{path} is no recipe: {error}") from error

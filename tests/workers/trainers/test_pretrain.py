@@ -133,7 +133,7 @@ def test_problems_grow_harder():
 def test_a_recipe_survives_its_file_and_bad_ones_are_refused(tmp_path):
     RECIPE.save(tmp_path / "recipe.json")
     assert Recipe.load(tmp_path / "recipe.json") == RECIPE
-    (tmp_path / "bad.json").write_text('{"betas": [0.9, 0.9], "epochs": 3}', encoding="utf-8")
+    (tmp_path / "bad.json").write_text('{"betas": [0.9, 0.9], "remarks": [], "epochs": 3}', encoding="utf-8")
     with pytest.raises(ValueError, match="epochs"):
         Recipe.load(tmp_path / "bad.json")
     with pytest.raises(ValueError, match="documents must be at least 1, got 0"):

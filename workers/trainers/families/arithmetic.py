@@ -61,7 +61,7 @@ def write_chain_sum(entry: Entry, rng: random.Random) -> Draft:
         lines += steps
     prompt = rng.choice([entry["question"], f"What is {expression}?", f"{expression} ="])
     terms, digits = entry["metadata"]["num_terms"], entry["metadata"]["num_digits"]
-    return Draft(prompt, entry["answer"], "\n".join(lines), min(3, max(1, terms + digits - 3)), expression)
+    return Draft(prompt, entry["answer"], "\n".join(lines), min(3, max(1, terms + digits - 2)), expression)
 
 
 def write_gcd(entry: Entry, rng: random.Random) -> Draft:
@@ -83,19 +83,19 @@ CHAIN_SUM = Family(
     name="chain_sum",
     title="Sums and differences",
     dataset="chain_sum",
-    settings={"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 3},
+    settings={"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2},
     write=write_chain_sum,
     metadata_keys=("expression", "num_terms", "num_digits"),
-    example_note="two or three whole numbers of up to three digits, with + and -",
+    example_note="two or three whole numbers of up to two digits, with + and -",
     weight=1.4,
 )
 GCD = Family(
     name="gcd",
     title="Greatest common divisor",
     dataset="gcd",
-    settings={"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 100},
+    settings={"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 60},
     write=write_gcd,
     metadata_keys=("numbers", "result"),
-    example_note="two whole numbers from 2 to 100",
+    example_note="two whole numbers from 2 to 60",
     weight=1.2,
 )

@@ -47,7 +47,7 @@ def write_simple_equations(entry: Entry, _: random.Random) -> Draft:
     checks = [f"{abs(a)}*{value}={part}"] if abs(a) != 1 else []
     checks += [f"{b}-{part}={c}"] if a < 0 else [f"{part}+{b}={c}"] if b > 0 else [f"{part}-{-b}={c}"] if b < 0 else []
     lines.append(f"wait, check: {', '.join(checks) or f'{value} is alone'}, right")
-    level = 1 if abs(a) == 1 or b == 0 else 2 if part < 100 else 3
+    level = 1 if abs(a) == 1 or b == 0 else 2 if part < 30 else 3
     return Draft(entry["question"], entry["answer"], "\n".join(lines), level, f"{a} {b} {c}")
 
 
@@ -55,8 +55,8 @@ SIMPLE_EQUATIONS = Family(
     name="simple_equations",
     title="Equations in one unknown",
     dataset="simple_equations",
-    settings={"min_terms": 2, "max_terms": 2, "min_value": 1, "max_value": 12, "operators_weights": [0.46, 0.46, 0.08]},
+    settings={"min_terms": 2, "max_terms": 2, "min_value": 1, "max_value": 9, "operators_weights": [0.46, 0.46, 0.08]},
     write=write_simple_equations,
     metadata_keys=("equation", "variable"),
-    example_note="a*x + b = c with whole numbers up to 12 for a, b and x",
+    example_note="a*x + b = c with whole numbers up to 9 for a, b and x",
 )

@@ -23,7 +23,7 @@ def write_number_sorting(entry: Entry, rng: random.Random) -> Draft:
     listed = ", ".join(map(str, numbers))
     order = entry["metadata"]["direction"]
     head = rng.choice([f"Sort these numbers in {order} order: {listed}.", f"Put {listed} in {order} order."])
-    level = min(3, max(1, len(numbers) - 3))
+    level = len(numbers) - 2
     prompt = f"{head} Answer with a list such as ['1', '2']."
     return Draft(prompt, answer, "\n".join(lines), level, f"{order} {listed}")
 
@@ -46,14 +46,15 @@ def write_number_filtering(entry: Entry, _: random.Random) -> Draft:
     """Compare each number with the bound, decide, then list what stayed."""
     bound: str = entry["metadata"]["filter_value"]
     verb, size = entry["metadata"]["operation"].split("_")
-    kept, lines = [], [f"{verb} means: {'stay' if verb == 'keep' else 'go'} if {size} than {bound}"]
+    wanted = {way: (way == size) == (verb == "keep") for way in ("larger", "smaller", "equal")}
+    rule = ", ".join(f"{way} {'stay' if stays else 'go'}" for way, stays in wanted.items())
+    kept, lines = [], [f"{verb} {size}: {rule}"]
     for text in entry["metadata"]["original_numbers"]:
         how, outcome = compare_digits(text, bound)
-        stays = (outcome == size) == (verb == "keep")
-        lines.append(f"{text} to {bound}: {how}, {outcome}, {'stay' if stays else 'go'}")
-        kept += [text] if stays else []
+        lines.append(f"{text} to {bound}: {how}, {outcome} {'stay' if wanted[outcome] else 'go'}")
+        kept += [text] if wanted[outcome] else []
     lines.append(f"stay: {' '.join(kept) if kept else 'none'}")
-    level = len(lines) - 4
+    level = len(lines) - 3
     return Draft(entry["question"], entry["answer"], "\n".join(lines), level, entry["question"])
 
 
@@ -63,7 +64,7 @@ NUMBER_SORTING = Family(
     dataset="number_sorting",
     settings={
         "min_numbers": 3,
-        "max_numbers": 6,
+        "max_numbers": 5,
         "min_decimals": 0,
         "max_decimals": 0,
         "min_value": 1,
@@ -71,15 +72,15 @@ NUMBER_SORTING = Family(
     },
     write=write_number_sorting,
     metadata_keys=("original_numbers", "direction", "sorted_numbers"),
-    example_note="three to six whole numbers from 1 to 99, ascending or descending",
+    example_note="three to five whole numbers from 1 to 99, ascending or descending",
 )
 NUMBER_FILTERING = Family(
     name="number_filtering",
     title="Comparing with a bound",
     dataset="number_filtering",
     settings={
-        "min_numbers": 3,
-        "max_numbers": 5,
+        "min_numbers": 2,
+        "max_numbers": 4,
         "min_decimals": 0,
         "max_decimals": 0,
         "min_value": 1.0,
