@@ -42,7 +42,7 @@ types: $(VENV)/.test ## mypy, strict
 	$(BIN)/mypy
 
 arch: $(VENV)/.test ## who may import whom
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 parity: $(VENV)/.test ## the engine against transformers
 	$(BIN)/python -m pytest -q tests/parity
