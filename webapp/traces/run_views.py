@@ -195,6 +195,8 @@ def _duration(seconds: float | None) -> str:
     """Time that is left, in words; "" while it is unknown."""
     if seconds is None:
         return ""
+    if seconds < 0.5:
+        return _("saving")
     if seconds < 90:
         return _("about %(n)s s left") % {"n": max(1, round(seconds))}
     return _("about %(n)s min left") % {"n": round(seconds / 60)}
