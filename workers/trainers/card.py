@@ -72,7 +72,7 @@ def _examples_text() -> str:
     lines = []
     for name, family in FAMILIES.items():
         first = next(each for each in examples() if each["family"] == name)
-        lines.append(f"- {family.title}: `{first['prompt'].splitlines()[0]}`")
+        lines.append(f"- {family.title}: `{first['prompt'].replace(chr(10), ' ⏎ ')}`")
     return "\n".join(lines)
 
 
@@ -100,21 +100,21 @@ Six kinds of procedural problem, in the wordings it was trained on:
 
 {_families_text()}
 
-One of each (more in `examples.json`):
+One of each (⏎ is a line break; more in `examples.json`):
 
 {_examples_text()}
 
 ## What it cannot do
 
 It knows nothing else. It cannot chat, has no knowledge of the world, and reads no other language; asked anything outside
-these kinds, or with larger numbers, it writes confident nonsense in the same form. It is wrong often enough, on purpose, for
-rejection sampling to have something to reject. Its think is the imitation of a worked method, and can hold a wrong step
+these kinds, or with larger numbers, it writes confident nonsense in the same form. It is wrong often, which
+leaves rejection sampling something to reject. Its think is the imitation of a worked method, and can hold a wrong step
 before a right answer or a "check" that checks nothing. Do not use it for anything but trying Sluice.
 
 ## Accuracy
 
-On {overall["problems"]} problems from the held-out side of the split (chosen by a hash of the prompt: no training row ever
-held one of them; seed {plan["seed"]}), {plan["samples"]} samples each at temperature {plan["temperature"]}, top-p
+On {overall["problems"]} problems from the held-out side of the split (chosen by a hash of the bare problem, whatever its wording: no
+training row ever held one of them; seed {plan["seed"]}), {plan["samples"]} samples each at temperature {plan["temperature"]}, top-p
 {plan["top_p"]}; a right answer is one that reasoning-gym's scorer gives 1.0, which for sorting tolerates a number off by one.
 pass@1 {percent(overall["pass@1"])}, {k} {percent(overall[k])} (unbiased estimator of Chen et al. 2021), greedy
 {percent(overall["greedy"])}; "form" is the share of samples in exact R1 form.
@@ -134,12 +134,11 @@ Experts: least used {percent(experts["least_share"])} of its layer's assignments
 Architecture: {_shape(config)}. Byte-level BPE, every digit a token of its own, DeepSeek's special tokens.
 
 Training: {recipe.steps} steps of {recipe.documents} fresh problems, easy ones first ({log[-1]["tokens"] / 1e6:.1f} million
-tokens in all), AdamW {recipe.betas}, weight decay
-{recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps, along a cosine
-of {recipe.horizon} steps, over the last {recipe.cooldown} in a line to {recipe.lr * recipe.lr_floor:g}, gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer
-seed {recipe.tokenizer_seed}. Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary
-loss. Last logged loss {log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run;
-`make tiny` repeats it.{_remarks_text(recipe)}
+tokens in all), AdamW {recipe.betas}, weight decay {recipe.weight_decay}, learning rate {recipe.lr} after {recipe.warmup} steps,
+along a cosine of {recipe.horizon} steps and over the last {recipe.cooldown} in a line to {recipe.lr * recipe.lr_floor:g},
+gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer seed {recipe.tokenizer_seed}.
+Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary loss. Last logged loss
+{log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run; `make tiny` runs the recipe again.{_remarks_text(recipe)}
 
 ## Licence
 

@@ -19,9 +19,9 @@ class Recipe:
 
     seed: int = 20261124  # weights, and the stream of problems
     tokenizer_seed: int = 7
-    steps: int = 2000
+    steps: int = 2250
     horizon: int = 2600  # steps of the cosine
-    cooldown: int = 950  # steps
+    cooldown: int = 1200  # steps
     documents: int = 24  # traces a step, about 2,500 tokens; larger batches learned far slower a minute at this size
     groups: int = 3  # of like length, so that little is padding
     easy: int = 208  # steps on the easiest level alone; as many again up to the second level

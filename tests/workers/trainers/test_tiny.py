@@ -81,7 +81,7 @@ def test_its_card_is_what_its_files_give(tmp_path):
 
 def test_its_log_is_of_its_recipe():
     recipe, log = Recipe.load(TINY / "recipe.json"), read_lines(TINY / LOG_NAME)
-    assert log[-1]["step"] == recipe.steps
+    assert 0 <= recipe.steps - log[-1]["step"] < recipe.log_every
     assert log[-1]["loss"] < 0.25 * log[0]["loss"]
 
 
