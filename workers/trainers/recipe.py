@@ -48,11 +48,12 @@ class Recipe:
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
-        start = self.steps - self.cooldown
+        cooldown = min(self.cooldown, self.steps // 2)  # a short trial run still warms up
+        start = self.steps - cooldown
         if step < start:
             return self._cosine(step)
         top, floor = self._cosine(start), self.lr * self.lr_floor
-        return floor + (top - floor) * max(0.0, (self.steps - step) / max(1, self.cooldown))
+        return floor + (top - floor) * max(0.0, (self.steps - step) / max(1, cooldown))
 
     def _cosine(self, step: int) -> float:
         if step < self.warmup:

@@ -124,6 +124,11 @@ def test_a_run_ended_early_falls_in_a_line_from_where_the_cosine_was():
     assert short.lr_at(600) == pytest.approx(short.lr * short.lr_floor)
 
 
+def test_a_run_shorter_than_its_cooldown_still_has_a_rate():
+    recipe = Recipe(steps=20, cooldown=1200)
+    assert all(0 < recipe.lr_at(step) <= recipe.lr for step in range(21))
+
+
 def test_problems_grow_harder():
     recipe = Recipe(steps=1000, easy=100)
     assert [recipe.hardest_at(step) for step in (0, 99, 100, 199, 200, 999)] == [1, 1, 2, 2, 3, 3]
