@@ -22,7 +22,7 @@ VERIFIERS: dict[str, tuple[str, str, _Check]] = {  # name: own version, package 
     "math": ("1", "math-verify", check_math),
     "exact": ("1", "", check_exact),
     "numeric": ("1", "", check_numeric),
-    "reasoning_gym": ("1", "reasoning-gym", check_gym),
+    "reasoning_gym": ("2", "reasoning-gym", check_gym),
     "format": ("1", "", lambda args, _gold, completion: check_format(args, completion)),
 }
 

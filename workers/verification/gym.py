@@ -24,8 +24,9 @@ _TOWER = re.compile(r"\*\*[^+\-,=]*\*\*|\*\*\s*\(?\s*\d{4,}|\d{60,}")
 
 
 def check_gym(args: Mapping[str, Any], gold: str, answer: str) -> Outcome:
-    """Score an answer. args: dataset, and metadata (with question where the scorer reads it) or the whole entry."""
+    """Score an answer: what is in its last box, else in its answer tag, else all of it. args: dataset, and metadata (with question where the scorer reads it) or the whole entry."""
     part = text.final_part(answer)
+    part = ", ".join(text.last_boxes(part)) or part  # a scorer compares whole texts and knows no box
     entry = args.get("entry") or {
         "question": args.get("question", ""),
         "answer": gold,

@@ -81,3 +81,9 @@ def test_an_answer_is_never_run(entry, name, tmp_path):
 ])  # fmt: skip
 def test_what_counts_as_algebra(piece, expected):
     assert is_algebra(piece) is expected
+
+
+@pytest.mark.parametrize("name", ["number_sorting", "gcd"])
+def test_the_bundled_models_own_form_is_read(entry, name):
+    outcome = gym(name, entry[name], f"The answer is \\boxed{{{entry[name]['answer']}}}.")
+    assert (outcome.value, outcome.extracted) == ("correct", entry[name]["answer"])
