@@ -4,6 +4,7 @@ Every variable is listed in the README's table of settings; a test compares the 
 Left out: per-environment settings modules. What differs between machines is a variable.
 """
 
+import os
 from pathlib import Path
 
 import environ
@@ -155,7 +156,8 @@ CELERY_BEAT_SCHEDULE = {"reap": {"task": "jobs.reap", "schedule": 20.0, "options
 
 JOB_LEASE_SECONDS = env.int("SLUICE_JOB_LEASE_SECONDS", default=120)
 JOB_SLICE_SECONDS = env.int("SLUICE_JOB_SLICE_SECONDS", default=30)  # a task hands over after this, so jobs take turns
-TORCH_THREADS = env.int("SLUICE_TORCH_THREADS", default=2)
+# Half the cores: torch threads that must share a core stall one another at every barrier, and the other processes need room too.
+TORCH_THREADS = env.int("SLUICE_TORCH_THREADS", default=max(1, (os.cpu_count() or 2) // 2))
 GENERATE_BATCH = env.int("SLUICE_GENERATE_BATCH", default=32)  # samples decoded together by a local engine
 MAX_UPLOAD_BYTES = env.int("SLUICE_MAX_UPLOAD_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024

@@ -38,7 +38,8 @@ class Command(BaseCommand):
         data: Path = settings.DATA_DIR
         logs = data / "logs"
         supervisor = Supervisor(logs)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us in the background has SIGINT ignored
+            signal.signal(number, _interrupt)
         try:
             _check_disk(data)
             logs.mkdir(parents=True, exist_ok=True)
