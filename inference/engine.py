@@ -230,7 +230,7 @@ def facts(config: DeepseekConfig) -> dict[str, Any]:
 
 def set_threads(count: int) -> None:
     """Let torch use `count` threads. Two processes with two threads each on two cores stall each other at every barrier: give each its share,
-    and start it with OMP_WAIT_POLICY=PASSIVE so that waiting threads sleep.
+    and start it with GOMP_SPINCOUNT=20000, so that waiting threads spin for microseconds and then sleep.
     """
     torch.set_num_threads(count)
 

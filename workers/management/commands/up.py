@@ -111,10 +111,10 @@ def worker_commands() -> list[tuple[str, list[str], dict[str, str]]]:
         "--without-gossip",
         "--without-mingle",
     ]
-    waiting_threads_sleep = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    soon_asleep = {"GOMP_SPINCOUNT": "20000"}  # waiting threads spin for microseconds, then sleep: see inference/LOG.md
     return [
         ("worker", [*celery, "-Q", "default", "-c", "1", "-B", "-n", "worker@sluice"], {"OMP_NUM_THREADS": "1"}),
-        ("inference", [*celery, "-Q", "inference", "--pool", "solo", "-n", "inference@sluice"], waiting_threads_sleep),
+        ("inference", [*celery, "-Q", "inference", "--pool", "solo", "-n", "inference@sluice"], soon_asleep),
     ]
 
 
