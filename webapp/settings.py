@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from webapp.keys import read_or_create_secret
@@ -17,19 +18,28 @@ env = environ.Env()
 
 # -- one folder holds all state ----------------------------------------------------------------------------------------
 DATA_DIR = Path(env.str("SLUICE_DATA", default=str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    _SECRET = read_or_create_secret(DATA_DIR / "secret_key")
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"Sluice cannot use {DATA_DIR} ({error.strerror}: {error.filename}). Make it yours, or set SLUICE_DATA to a folder of yours."
+    ) from error
 STORE_URL = env.str("SLUICE_STORE_URL", default=f"file://{DATA_DIR / 'store'}")  # token shards, dataset rows, exports
 STARTER_DIR = BASE_DIR / "webapp" / "starter"
 
 # -- security ----------------------------------------------------------------------------------------------------------
-SECRET_KEY = env.str("SLUICE_SECRET_KEY", default="") or read_or_create_secret(DATA_DIR / "secret_key")
+SECRET_KEY = env.str("SLUICE_SECRET_KEY", default="") or _SECRET
 DEBUG = env.bool("SLUICE_DEBUG", default=False)
 ALLOWED_HOSTS = env.list("SLUICE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("SLUICE_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("SLUICE_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = env.int("SLUICE_HSTS_SECONDS", default=0)
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # the other hosts of a domain, and preloading, are not ours to decide
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",
+    "security.W021",
+]  # the other hosts of a domain, and preloading, are not ours to decide
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
@@ -174,7 +184,10 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "uploads"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "uploads"},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
