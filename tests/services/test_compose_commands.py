@@ -76,7 +76,7 @@ class Installation:
     def manage(self, *arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment("web"), capture_output=True, text=True, timeout=180
+            command, cwd=ROOT, env=self.environment("web"), capture_output=True, text=True, timeout=180, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

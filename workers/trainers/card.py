@@ -80,8 +80,10 @@ def model_card(
     *, config: dict[str, Any], parameters: int, recipe: Recipe, accuracy: dict[str, Any], log: list[dict[str, Any]]
 ) -> str:
     """README.md of the checkpoint folder."""
-    plan, experts, overall = accuracy["plan"], accuracy["experts"], accuracy["overall"]
-    k = f"pass@{plan['samples']}"
+    return _what(parameters) + _how_well(accuracy) + _how_made(config, recipe, log)
+
+
+def _what(parameters: int) -> str:
     return f"""---
 license: apache-2.0
 language: en
@@ -111,7 +113,13 @@ these kinds, or with larger numbers, it writes confident nonsense in the same fo
 leaves rejection sampling something to reject. Its think is the imitation of a worked method, and can hold a wrong step
 before a right answer or a "check" that checks nothing. Do not use it for anything but trying Sluice.
 
-## Accuracy
+"""
+
+
+def _how_well(accuracy: dict[str, Any]) -> str:
+    plan, experts, overall = accuracy["plan"], accuracy["experts"], accuracy["overall"]
+    k = f"pass@{plan['samples']}"
+    return f"""## Accuracy
 
 On {overall["problems"]} problems from the held-out side of the split (chosen by a hash of the bare problem, whatever its wording: no
 training row ever held one of them; seed {plan["seed"]}), {plan["samples"]} samples each at temperature {plan["temperature"]}, top-p
@@ -129,7 +137,11 @@ Experts: least used {percent(experts["least_share"])} of its layer's assignments
 {percent(experts["even_share"])}); largest load over the mean, less one, by layer:
 {", ".join(f"{each:.2f}" for each in experts["max_violation"])}.
 
-## How it was made
+"""
+
+
+def _how_made(config: dict[str, Any], recipe: Recipe, log: list[dict[str, Any]]) -> str:
+    return f"""## How it was made
 
 Architecture: {_shape(config)}. Byte-level BPE, every digit a token of its own, DeepSeek's special tokens.
 

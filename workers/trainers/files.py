@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 
 def write_text(path: Path, text: str) -> None:
@@ -33,8 +35,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Replace a torch state file in one step."""
+def write_state(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Replace a state file in one step: safetensors, with what is no tensor as JSON in its metadata."""
     partial = path.with_name(path.name + ".part")
-    torch.save(state, partial)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata={"facts": json.dumps(facts)}
+    )
     partial.replace(path)
+
+
+def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What `write_state` wrote."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no mapping
+        return tensors, json.loads(file.metadata()["facts"])

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from .balance import max_violation
 from .batching import Rows, batch_at
-from .files import read_lines, write_lines, write_state
+from .files import read_lines, read_state, write_lines, write_state
 from .network import TrainedNetwork
 from .recipe import Recipe
 
@@ -46,7 +46,7 @@ def build_optimizer(network: TrainedNetwork, recipe: Recipe) -> torch.optim.Adam
 
 
 class Pretraining:
-    """One run in one folder: state.pt (model, optimiser, step) and log.jsonl."""
+    """One run in one folder: state.safetensors (model, optimiser, step) and log.jsonl."""
 
     def __init__(self, network: TrainedNetwork, tokenizer: Tokenizer, recipe: Recipe, folder: Path) -> None:
         self.network, self.tokenizer, self.recipe, self.folder = network, tokenizer, recipe, folder
@@ -62,7 +62,7 @@ class Pretraining:
     @property
     def state_path(self) -> Path:
         """Where the resumable state lies."""
-        return self.folder / "state.pt"
+        return self.folder / "state.safetensors"
 
     @property
     def log_path(self) -> Path:
@@ -73,26 +73,26 @@ class Pretraining:
         """Take up the saved state if there is one. Rows logged after it are dropped: their steps come again."""
         if not self.state_path.exists():
             return False
-        state = torch.load(self.state_path, weights_only=True)
-        self.network.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
-        self._losses, self._tokens = list(state["losses"]), int(state["tokens"])
-        self._loads = state["loads"]
+        tensors, facts = read_state(self.state_path)
+        self.network.model.load_state_dict(_below("model.", tensors))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _below("optimizer.", tensors).items():
+            number, key = name.split(".")
+            moments.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.step = int(facts["step"])
+        self._losses, self._tokens = list(facts["losses"]), int(facts["tokens"])
+        self._loads = list(_below("loads.", tensors).values())
         self.log = [row for row in read_lines(self.log_path) if row["step"] <= self.step]
         return True
 
     def save(self) -> None:
         """Write state and log, each whole or not at all."""
-        state = {
-            "model": self.network.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "losses": self._losses,
-            "tokens": self._tokens,
-            "loads": self._loads,
-        }
-        write_state(self.state_path, state)
+        moments = self.optimizer.state_dict()["state"]
+        tensors = {f"model.{name}": tensor for name, tensor in self.network.model.state_dict().items()}
+        tensors |= {f"optimizer.{n}.{key}": tensor for n, part in moments.items() for key, tensor in part.items()}
+        tensors |= {f"loads.{layer:03d}": load for layer, load in enumerate(self._loads)}
+        write_state(self.state_path, tensors, {"step": self.step, "losses": self._losses, "tokens": self._tokens})
         write_lines(self.log_path, self.log)
 
     def train_step(self) -> float:
@@ -161,6 +161,11 @@ class Pretraining:
         write_lines(self.log_path, self.log)
         self._losses, self._loads = [], self.network.zero_loads()
         self._since, self._tokens_before = now, self._tokens
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with `prefix`, without it, in order."""
+    return {name.removeprefix(prefix): tensor for name, tensor in sorted(tensors.items()) if name.startswith(prefix)}
 
 
 def _added(old: list[torch.Tensor], new: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -52,7 +52,7 @@ def completion_text(item: Item) -> str:
     return f"{THINK}\n{item.think}\n{END_THINK}\n\nThe answer is \\boxed{{{item.answer}}}.{EOS}"
 
 
-def build_tokenizer(seed: int, items_per_family: int = 2000) -> Tokenizer:
+def build_tokenizer(seed: int, items_per_family: int = 1000) -> Tokenizer:
     """A byte-level BPE of VOCAB_SIZE tokens, trained on the procedural corpus; every digit stays a token of its own."""
     tokenizer = Tokenizer(BPE())
     digits = pre_tokenizers.Digits(individual_digits=True)
