@@ -33,13 +33,19 @@ def main() -> None:
     set_threads(options.threads)
     engine = Engine.load(options.checkpoint)
     reference = DeepseekV3ForCausalLM.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
-    print(f"{options.tokens} new tokens after {options.prompt}, {options.threads} threads, median of {options.rounds} rounds, tokens a second")
+    print(
+        f"{options.tokens} new tokens after {options.prompt}, {options.threads} threads, median of {options.rounds} rounds, tokens a second"
+    )
     for batch in BATCHES:
         ours, theirs = compare(engine, reference, batch, options)
-        print(f"batch {batch:3d}: ours {ours:8.0f}   transformers {theirs:8.0f}   ratio {ours / theirs:5.2f}   (target {TARGETS[batch]})")
+        print(
+            f"batch {batch:3d}: ours {ours:8.0f}   transformers {theirs:8.0f}   ratio {ours / theirs:5.2f}   (target {TARGETS[batch]})"
+        )
 
 
-def compare(engine: Engine, reference: DeepseekV3ForCausalLM, batch: int, options: argparse.Namespace) -> tuple[float, float]:
+def compare(
+    engine: Engine, reference: DeepseekV3ForCausalLM, batch: int, options: argparse.Namespace
+) -> tuple[float, float]:
     """Tokens a second of both sides."""
     generator = torch.Generator().manual_seed(batch)
     prompts = torch.randint(6, engine.config.vocab_size, (batch, options.prompt), generator=generator)

@@ -68,7 +68,9 @@ def test_a_stop_token_ends_the_sample_and_is_its_last_token(engine):
     free = engine.generate([PROMPTS[0]], SamplingParams(max_tokens=40, seed=4, ignore_eos=True))[0][0]
     stop = free.token_ids[11]
     first = free.token_ids.index(stop)
-    ended = engine.generate([PROMPTS[0]], SamplingParams(max_tokens=40, seed=4, ignore_eos=True, stop_token_ids=(stop,)))[0][0]
+    ended = engine.generate(
+        [PROMPTS[0]], SamplingParams(max_tokens=40, seed=4, ignore_eos=True, stop_token_ids=(stop,))
+    )[0][0]
     assert ended.token_ids == free.token_ids[: first + 1]
     assert ended.finish_reason == "stop"
     assert free.finish_reason == "length"
@@ -88,7 +90,9 @@ def test_greedy_takes_the_likeliest_token(engine):
 
 def test_temperature_near_zero_is_greedy(engine):
     cold = engine.generate([PROMPTS[2]], SamplingParams(max_tokens=12, temperature=1e-4, ignore_eos=True))
-    assert tokens(cold) == tokens(engine.generate([PROMPTS[2]], SamplingParams(max_tokens=12, temperature=0, ignore_eos=True)))
+    assert tokens(cold) == tokens(
+        engine.generate([PROMPTS[2]], SamplingParams(max_tokens=12, temperature=0, ignore_eos=True))
+    )
 
 
 def test_logprobs_are_of_the_untempered_distribution(engine):
@@ -105,12 +109,16 @@ def test_stream_gives_the_tokens_of_generate(engine):
     for step in engine.stream(PROMPTS, params):
         for row, token in zip(step.rows, step.token_ids, strict=True):
             seen.setdefault(row, []).append(token)
-    assert seen == {(p, s): c.token_ids for p, group in enumerate(engine.generate(PROMPTS, params)) for s, c in enumerate(group)}
+    assert seen == {
+        (p, s): c.token_ids for p, group in enumerate(engine.generate(PROMPTS, params)) for s, c in enumerate(group)
+    }
 
 
 def test_a_stopped_stream_ends_every_sample_as_cancelled(engine):
     asked = iter([False, False, True])
-    steps = list(engine.stream(PROMPTS, SamplingParams(max_tokens=50, ignore_eos=True), should_stop=lambda: next(asked)))
+    steps = list(
+        engine.stream(PROMPTS, SamplingParams(max_tokens=50, ignore_eos=True), should_stop=lambda: next(asked))
+    )
     assert len(steps) == 3
     assert [f.completion.finish_reason for f in steps[-1].finished] == ["cancelled"] * 3
     assert all(len(f.completion.token_ids) == 3 for f in steps[-1].finished)
@@ -164,7 +172,9 @@ def test_refuses_prompts_that_it_cannot_run(engine, prompts, params, words):
         engine.generate(prompts, SamplingParams(**params))
 
 
-@pytest.mark.parametrize("bad", [{"max_tokens": 0}, {"temperature": -1}, {"top_p": 0}, {"top_k": -1}, {"n": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"max_tokens": 0}, {"temperature": -1}, {"top_p": 0}, {"top_k": -1}, {"n": 0}, {"seed": -1}]
+)
 def test_refuses_settings_that_mean_nothing(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         SamplingParams(**bad)

@@ -93,7 +93,11 @@ def test_broken_headers_are_refused(shared_data, name, words):
         (b"[" * 100_000, b"", "not JSON"),
         (b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', b"1234", "no size"),
         (b'{"a":{"dtype":"Q9","shape":[1],"data_offsets":[0,4]}}', b"1234", "unknown dtype"),
-        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}', b"123456", "overlap"),
+        (
+            b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}',
+            b"123456",
+            "overlap",
+        ),
         (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"12345678", "damaged or cut off"),
         (b'{"a":3}', b"", "lacks dtype"),
     ],

@@ -36,11 +36,19 @@ class NewProblem:
 
 
 @transaction.atomic
-def get_or_create_set(name: str, *, by: User | None, description: str = "", source: str = "", licence: str = "") -> ProblemSet:
+def get_or_create_set(
+    name: str, *, by: User | None, description: str = "", source: str = "", licence: str = ""
+) -> ProblemSet:
     """Return the set of this name, adding it when there is none."""
     problem_set, created = ProblemSet.objects.get_or_create(
         name=name,
-        defaults={"description": description, "source": source, "licence": licence, "created_by": by, "created_at": timezone.now()},
+        defaults={
+            "description": description,
+            "source": source,
+            "licence": licence,
+            "created_by": by,
+            "created_at": timezone.now(),
+        },
     )
     if created:
         record("problem_set.created", f"problem set {problem_set.pk}", by=by, detail={"name": name})

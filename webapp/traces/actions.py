@@ -51,10 +51,16 @@ def attach_job(run: Run, job: Job) -> None:
 def add_traces(run: Run, samples: Sequence[NewTrace]) -> int:
     """Save samples with their findings; those that the run already has are left as they are. Returns how many were new."""
     have = set(
-        Trace.objects.filter(run=run, problem_id__in={s.problem_id for s in samples}).values_list("problem_id", "sample_index")
+        Trace.objects.filter(run=run, problem_id__in={s.problem_id for s in samples}).values_list(
+            "problem_id", "sample_index"
+        )
     )
     prints = {s.fingerprint for s in samples if s.fingerprint}
-    known = set(Trace.objects.filter(run=run, fingerprint__in=prints).values_list("fingerprint", flat=True)) if prints else set()
+    known = (
+        set(Trace.objects.filter(run=run, fingerprint__in=prints).values_list("fingerprint", flat=True))
+        if prints
+        else set()
+    )
     fresh = [s for s in samples if (s.problem_id, s.sample_index) not in have and s.fingerprint not in known]
     traces = Trace.objects.bulk_create([_row(run, sample) for sample in fresh])
     Finding.objects.bulk_create(

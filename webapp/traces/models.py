@@ -76,12 +76,20 @@ class Trace(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="traces")
     problem = models.ForeignKey(Problem, on_delete=models.PROTECT, related_name="traces")
     sample_index = models.PositiveIntegerField()
-    fingerprint = models.CharField(max_length=64, null=True, blank=True)  # of an imported row, so that a second import adds nothing
-    prompt = models.TextField(blank=True)  # exactly what the model saw, special tokens included; the question where unknown
+    fingerprint = models.CharField(
+        max_length=64, null=True, blank=True
+    )  # of an imported row, so that a second import adds nothing
+    prompt = models.TextField(
+        blank=True
+    )  # exactly what the model saw, special tokens included; the question where unknown
     reasoning = models.TextField(null=True, blank=True)  # where the source kept the think in a field of its own
     completion = models.TextField(blank=True)
-    finish_reason = models.CharField(max_length=16, choices=FinishReason.choices, default=FinishReason.UNKNOWN, blank=True)
-    segments = models.JSONField(default=list)  # [{"kind", "field", "start", "end", "token_start", "token_end"}], see workers.parsing
+    finish_reason = models.CharField(
+        max_length=16, choices=FinishReason.choices, default=FinishReason.UNKNOWN, blank=True
+    )
+    segments = models.JSONField(
+        default=list
+    )  # [{"kind", "field", "start", "end", "token_start", "token_end"}], see workers.parsing
     model_name = models.CharField(max_length=300, default="", blank=True)
     seed = models.BigIntegerField(null=True, blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -174,7 +182,9 @@ class Verdict(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["trace", "-created_at"], name="verdict_newest")]
-        constraints = [models.CheckConstraint(condition=models.Q(value__in=VerdictValue.values), name="verdict_value_known")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(value__in=VerdictValue.values), name="verdict_value_known")
+        ]
 
     def __str__(self) -> str:
         return f"{self.verifier}: {self.value}"
