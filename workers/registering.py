@@ -8,6 +8,8 @@ from webapp.accounts.models import User
 from webapp.engines.actions import register_local
 from webapp.engines.models import Engine as EngineRow
 
+DESCRIPTION_CHARS = 3_000
+
 
 def register(path: Path, name: str, *, by: User | None) -> EngineRow:
     """Check a checkpoint by loading it, and register it. Raises ValueError saying what is wrong with which file."""
@@ -23,14 +25,24 @@ def register(path: Path, name: str, *, by: User | None) -> EngineRow:
 
 
 def description(path: Path) -> str:
-    """The model card in plain words: what stands under its title up to the first table or code, front matter left out."""
+    """The model card in plain words: its text up to the first table or code, front matter, title and marks left out, in whole
+    paragraphs of at most `DESCRIPTION_CHARS` together.
+    """
     card = path / "README.md"
     if not card.exists():
         return ""
     text = re.sub(r"\A---\n.*?\n---\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
     body = re.split(r"^(?:\||```)", text, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = [line.lstrip("# ").strip() for line in body.splitlines() if not line.startswith("# ")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:2000]
+    blocks = [
+        block.strip() for block in re.split(r"\n\s*\n", body) if block.strip() and not block.lstrip().startswith("# ")
+    ]
+    kept: list[str] = []
+    for block in blocks:
+        words = re.sub(r"\n(?![-*] )", " ", re.sub(r"\*\*|`", "", block.lstrip("# ")))
+        if sum(map(len, kept)) + len(words) > DESCRIPTION_CHARS:
+            break
+        kept.append(words)
+    return "\n\n".join(kept)
 
 
 def examples(path: Path) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.workers import checkpoint
 from webapp.engines.models import Engine
-from workers.registering import register
+from workers.registering import description, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_sent")]
 
@@ -33,3 +33,9 @@ def test_registering_refuses_examples_that_are_none(tmp_path):
     (where / "examples.json").write_text("{not json")
     with pytest.raises(ValueError, match=r"examples\.json is not JSON"):
         register(where, "odd", by=None)
+
+
+def test_a_card_becomes_plain_words(tmp_path):
+    card = "---\nlicense: x\n---\n# Title\n\nA **small** model\nof `few` words.\n\n## What it can\n\n- one\n- two\n\n| a | b |\n|---|---|\n"
+    (tmp_path / "README.md").write_text(card)
+    assert description(tmp_path) == "A small model of few words.\n\nWhat it can\n\n- one\n- two"
