@@ -30,6 +30,26 @@ def sent(monkeypatch):
     return messages
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """One browser a file: Playwright's loop would stand in the way of tests in other files that start their own."""
+    from tests.browsing import launched_beside_django
+
+    with launched_beside_django() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browsing(chromium, live_server):
+    """Pages of the live server, opened as a member; what they complain of or ask of others fails the test."""
+    from tests.browsing import Browsing
+
+    pages = Browsing(chromium, live_server.url)
+    yield pages
+    pages.close()
+    assert pages.trouble == []
+
+
 def _user(name, role):
     from webapp.accounts.models import User
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.browsing import WINDOW, collect_trouble, launched
 from tests.services.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 START_SECONDS = 120
 
 
@@ -50,23 +49,18 @@ def wait_for_link(process, log: Path) -> str:
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield chromium
-        chromium.close()
+    """Without Django beside it: the installation must inherit no setting made for tests."""
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def owner(browser, installation):
     """A logged-in page. What any page complains of, or asks of another host, is collected in `owner.trouble`."""
     base = installation.link.split("/account/")[0]
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport=WINDOW, accept_downloads=True)
     trouble: list[str] = []
-    context.on("console", lambda m: trouble.append(m.text) if m.type in {"error", "warning"} else None)
-    context.on("weberror", lambda e: trouble.append(str(e.error)))
-    context.on("request", lambda r: None if r.url.startswith((base, "blob:", "data:")) else trouble.append(r.url))
+    collect_trouble(context, (base, "blob:", "data:"), trouble)
     page = context.new_page()
     page.goto(installation.link)
     page.get_by_role("button", name="Sign in").click()

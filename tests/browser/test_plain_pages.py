@@ -1,52 +1,23 @@
 """The plain pages in a real browser: no serious fault for axe-core in either theme, nothing wider than a phone, no complaint
 of the page; the theme that is chosen; a job's state that moves by itself and stops moving."""
 
+from functools import partial
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from django.urls import reverse
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.webapp.traces import factories as make
 from webapp.jobs import actions
 from webapp.jobs.models import JobKind
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent")]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop running in this thread
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
-def open_page(chromium, live_server, client, admin):
-    client.force_login(admin)
-    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
-    contexts, trouble = [], []
-
-    def open_(address, *, width=1440, theme="light"):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        contexts.append(context)
-        context.add_cookies([cookie | {"url": live_server.url}])
-        page = context.new_page()
-        page.on("console", lambda said: trouble.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(live_server.url) else trouble.append(asked.url))
-        page.goto(live_server.url + address)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert trouble == []
+def open_page(browsing, admin):
+    return partial(browsing.open, admin)
 
 
 @pytest.fixture
@@ -79,7 +50,7 @@ def addresses(admin):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_pages_have_no_serious_fault_and_fit(open_page, addresses, theme, width):
-    page = open_page(addresses[0], width=width, theme=theme)
+    page = open_page(addresses[0], width=width, color_scheme=theme)
     origin = page.url.rstrip("/")
     faults = {}
     for address in addresses:
@@ -121,14 +92,8 @@ def test_a_jobs_state_moves_by_itself_and_stops_when_it_has_ended(open_page, adm
     assert asked == []
 
 
-def test_cancelling_needs_no_script(chromium, live_server, client, admin, open_page):
+def test_cancelling_needs_no_script(open_page, admin):
     job = actions.create(JobKind.VERIFY, title="Verify", by=admin, args={}, queue="default")
-    client.force_login(admin)
-    context = chromium.new_context(java_script_enabled=False)
-    value = client.cookies[settings.SESSION_COOKIE_NAME].value
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
-    page = context.new_page()
-    page.goto(live_server.url + reverse("jobs:detail", args=[job.pk]))
+    page = open_page(reverse("jobs:detail", args=[job.pk]), java_script_enabled=False)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#job-state")).to_contain_text("Cancelled by ada")
-    context.close()

@@ -1,19 +1,18 @@
 """The import pages in a real browser: a file dropped, progress, the way without JavaScript, hostile rows, narrow pages."""
 
 import json
+from functools import partial
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from django.urls import reverse
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.webapp.importing import work
 from webapp.jobs.models import Job
 from webapp.traces.models import Trace
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent")]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 HOSTILE = "<think><img src=x onerror='window.hit=1'><div hx-get='/jobs/' hx-trigger='load'>x</div></think>{{ 7|add:7 }}"
 DROP = """text => {
     const data = new DataTransfer();
@@ -22,44 +21,11 @@ DROP = """text => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop running in this thread
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, live_server, client, editor):
-    """Open the import page of traces as an editor; complaints of the page and requests to others fail the test."""
-    client.force_login(editor)
-    contexts, trouble = [], []
-
-    def open_(**options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        context.add_cookies([
-            {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value, "url": live_server.url}
-        ])  # fmt: skip
-        page = context.new_page()
-        page.on("console", lambda said: trouble.append(said.text) if is_trouble(said) else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(live_server.url) else trouble.append(asked.url))
-        page.goto(live_server.url + reverse("traces:import"))
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert trouble == []
-
-
-def is_trouble(said):
-    return said.type in {"error", "warning"} and "status of 422" not in said.text  # a refused form is meant
+def open_page(browsing, editor):
+    """Open the import page of traces as an editor."""
+    refused = "status of 422"  # a refused form is meant
+    return partial(browsing.open, editor, reverse("traces:import"), forgiven=[refused])
 
 
 def newest():
@@ -125,7 +91,7 @@ def test_words_of_a_refusal_stay_on_the_page(open_page):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_no_serious_fault_and_no_sideways_scrolling(open_page, shared_data, width, scheme):
-    page = open_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = open_page(width=width, color_scheme=scheme)
     pages = [page.url]
     page.set_input_files("#id_file", shared_data / "malformed/malformed.jsonl")
     page.get_by_role("button", name="See what is in it").click()

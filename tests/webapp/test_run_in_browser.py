@@ -1,31 +1,19 @@
 """Asking and watching in a real browser: an example by click and by key, text that grows, the end without a reload, no script's help."""
 
 import re
+from functools import partial
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from django.core.cache import cache
 from django.urls import reverse
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.webapp.runs import EXAMPLES, FACTS, sampled, with_job
 from tests.webapp.traces import factories as make
 from webapp.jobs.models import Job, JobState
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop running in this thread
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -34,25 +22,8 @@ def store(quiet, tmp_path, settings):
 
 
 @pytest.fixture
-def open_page(chromium, live_server, client, editor, store):
-    client.force_login(editor)
-    contexts, trouble = [], []
-
-    def open_(address, width=1440, height=900, **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        value = client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
-        page = context.new_page()
-        page.on("console", lambda m: trouble.append(m.text) if m.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(live_server.url + address)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert trouble == []
+def open_page(browsing, editor, store):
+    return partial(browsing.open, editor)
 
 
 def sound(page):

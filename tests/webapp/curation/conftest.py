@@ -6,10 +6,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from django.conf import settings
-from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import sync_playwright
 
 from webapp.accounts.models import User
 from webapp.curation import dataset_actions, recipe_form, selection_actions
@@ -21,7 +18,6 @@ from webapp.traces.models import RunKind, Trace
 from webapp.traces.records import NewTrace
 from webapp.traces.shardfile import locate
 
-CHROMIUM_ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 FORMAT = "sft-messages-jsonl"
 CONTENT = {
     "train.jsonl": b'{"messages": []}\n' * 50_000,
@@ -155,31 +151,6 @@ def finished(run, editor, now):
 
 
 @pytest.fixture
-def chromium(monkeypatch):
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in the thread of the test
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=CHROMIUM_ARGS
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_as(chromium, live_server):
-    """A page of the browser, logged in as someone; what goes wrong in it fails the test."""
-    faults = []
-
-    def opened(user):
-        client = Client()
-        client.force_login(user)
-        context = chromium.new_context(base_url=live_server.url)
-        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        return page
-
-    yield opened
-    assert faults == []
+def open_as(browsing):
+    """Open a page of the browser, logged in as someone."""
+    return browsing.open

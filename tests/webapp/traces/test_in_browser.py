@@ -1,56 +1,23 @@
 """The trace page in a real browser: overlays, layers, keys, inspector, find, the address, hostile text."""
 
+from functools import partial
+
 import pytest
-from django.conf import settings
 from django.urls import reverse
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.webapp.traces import factories as make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 HOSTILE = (
     "<script>window.hit=1</script><img src=x onerror='window.hit=2'><div hx-get='/traces/' hx-trigger='load'>x</div>"
     "$\\href{javascript:window.hit=3}{x}$ $\\def\\a{\\a\\a}\\a$ \u202eevil\u202c\u200b </div></article>"
 )
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop running in this thread
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, chromium_sandbox=False, args=ARGS
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, live_server, client, viewer):
-    """Open an address as a member; what the page complains of or asks of others fails the test."""
-    client.force_login(viewer)
-    contexts, trouble = [], []
-
-    def open_(address, width=1440, height=900, **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        context.add_cookies([
-            {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value, "url": live_server.url}
-        ])  # fmt: skip
-        page = context.new_page()
-        page.on(
-            "console", lambda message: trouble.append(message.text) if message.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(live_server.url) else trouble.append(asked.url))
-        page.goto(live_server.url + address)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert trouble == []
+def open_page(browsing, viewer):
+    return partial(browsing.open, viewer)
 
 
 @pytest.fixture
@@ -181,6 +148,7 @@ def test_keys_lead_to_the_neighbours_and_to_help(open_page, traces):
     expect(page.locator("#help")).to_be_hidden()
     page.keyboard.press("g")
     expect(page.locator("h1")).to_have_text("3 samples")
+    page.wait_for_load_state()  # the heading stands before the module that listens to keys has run
     page.keyboard.press("3")
     expect(page.locator("h1")).to_have_text("sample 3 of 3")
 
