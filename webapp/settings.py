@@ -196,5 +196,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    # a refusal (403, 404) is an answer, not a fault of ours; 500 comes as an error
+    "loggers": {"django.request": {"level": "ERROR"}},
     "root": {"handlers": ["console"], "level": env.str("SLUICE_LOG_LEVEL", default="INFO")},
 }

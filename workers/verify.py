@@ -79,11 +79,12 @@ def judge(trace: Trace) -> Outcome:
 def _no_answer(trace: Trace, gold: str) -> Outcome:
     if trace.finish_reason == FinishReason.STOP:
         return Outcome("wrong", 0.0, "", gold, "no_answer", "the trace ended without an answer")
-    why = (
-        "was cut off before an answer"
-        if _is_cut_off(trace)
-        else "has no answer, and whether it was cut off is not recorded"
-    )
+    if trace.finish_reason != FinishReason.UNKNOWN:
+        why = "was cut off before an answer"
+    elif _is_cut_off(trace):
+        why = "ends in its think, so it was probably cut off before an answer; how it ended is not recorded"
+    else:
+        why = "has no answer, and whether it was cut off is not recorded"
     return Outcome("undecidable", None, "", gold, "no_answer", f"the trace {why}")
 
 

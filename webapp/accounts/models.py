@@ -14,7 +14,7 @@ class Role(models.TextChoices):
     VIEWER = "viewer", _("viewer: reads")
     ANNOTATOR = "annotator", _("annotator: labels")
     EDITOR = "editor", _("editor: runs, imports, selects, exports")
-    ADMIN = "admin", _("admin: manages users and engines")
+    ADMIN = "admin", _("admin: manages members")
 
 
 ROLE_ORDER = [Role.VIEWER, Role.ANNOTATOR, Role.EDITOR, Role.ADMIN]

@@ -19,7 +19,7 @@ __all__ = ["VERIFIERS", "Outcome", "check", "version"]
 _Check = Callable[[Mapping[str, Any], str, str], Outcome]
 # Raise a number when the same answer could get another verdict: traces are then judged again, the old verdicts stay.
 VERIFIERS: dict[str, tuple[str, str, _Check]] = {  # name: own version, package that decides with it, function
-    "math": ("1", "math-verify", check_math),
+    "math": ("2", "math-verify", check_math),
     "exact": ("1", "", check_exact),
     "numeric": ("1", "", check_numeric),
     "reasoning_gym": ("2", "reasoning-gym", check_gym),

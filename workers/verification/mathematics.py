@@ -19,6 +19,10 @@ _DELIMITED = re.compile(r"\$|\\\[|\\\(|\\boxed")
 _EULER = re.compile(r"\\(?:mathrm|text|operatorname)\s*\{\s*e\s*\}")
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+# Python's power after a base, which Math-Verify does not read; "**bold**" has no base before it or no exponent behind
+_POWER = re.compile(r"(?<=[\w)\]}])\s?\*\*\s?(\([^()]*\)|[+-]?[\w.]+)")
+# a variable in an expression: one letter with an operator at its side (a unit stands behind its number, with none)
+_VARIABLE = re.compile(r"[*^+\-(]\s*[A-Za-z](?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]\s*[*^+\-)]")
 _COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -58,11 +62,20 @@ def _with_algebra(wanted: "Expression", given: "Expression") -> tuple[guards.Rul
     except pool.ChildDiedError as error:
         return guards.Ruling("undecidable", "died", f"the comparing process ended: {error}"), ""
     read = str(reply.get("answer") or "")
+    if reply.get("equal") and any(
+        _is_only_a_part(side.shape, str(reply[key])) for side, key in ((wanted, "gold"), (given, "answer"))
+    ):
+        return guards.Ruling("undecidable", "partial", "only a number could be read out of an expression"), read
     if reply.get("equal") and not (wanted.shape and given.shape):  # the guards have not seen the expressions yet
         ruling = guards.before(str(reply.get("gold") or ""), read)
         if ruling is not None:
             return ruling, read
     return _read_reply(reply), read
+
+
+def _is_only_a_part(shape: str, read: str) -> bool:
+    """Whether a bare number was read out of an expression that holds a variable: what is left of it was not compared."""
+    return quantities.read(read) is not None and _VARIABLE.search(shape) is not None
 
 
 class Expression:
@@ -81,7 +94,7 @@ class Expression:
 
 def expression(whole: str) -> Expression:
     """Find the final answer: the last boxes, what follows "answer is", or the whole text when it is but an answer."""
-    part = _EULER.sub("e", text.half_width(text.final_part(whole)))
+    part = _POWER.sub(r"^{\1}", _EULER.sub("e", text.half_width(text.final_part(whole))))
     if (said := text.stated(part)) is not None:
         return Expression(_bare(said), _ways(said), is_short=True)
     if boxes := text.last_boxes(part):

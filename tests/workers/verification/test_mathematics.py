@@ -187,3 +187,17 @@ def test_hostile_and_huge_answers_do_no_harm():
 def test_version_names_ours_and_the_library():
     assert version("math").endswith("+math-verify-0.9.0")
     assert version("exact") == "1"
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "value"),
+    [
+        ("4*x**2 - 3", r"\boxed{4*x**2 - 3}", "correct"),
+        ("4*x**2 - 3", r"\boxed{4x^2-3}", "correct"),
+        ("4*x**2 - 3", r"\boxed{5*x**2 - 3}", "wrong"),
+        ("2*(x+1)**2 + 3", "7*(x+1)**2 + 3", "wrong"),
+        ("2*(10*x + 9)**(3/2)/3 + C", "The answer is $4*(10*x + 9)**(3/2)/3 + C$.", "wrong"),
+    ],
+)
+def test_pythons_powers_are_read(gold, answer, value):
+    assert check("math", {}, gold, answer).value == value

@@ -85,6 +85,9 @@ class Command(BaseCommand):
             supervisor.start(name, command, env)
         call_command("load_starter")
         supervisor.wait_until(lambda: _answers(port), "the web server")
+        (settings.DATA_DIR / "address").write_text(
+            f"http://{HOST}:{port}", encoding="ascii"
+        )  # for manage.py login_link
         token = create_login_link(first_admin(), valid_for=timedelta(hours=12))
         print(f"\n  Sluice is ready ({time.monotonic() - began:.1f} s). This link logs in, once:\n")
         print(f"  http://{HOST}:{port}/account/link/{token}/\n")

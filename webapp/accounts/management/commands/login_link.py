@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
@@ -16,7 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The command's options."""
         parser.add_argument("--user", metavar="NAME", help="whom the link logs in (default: the first admin)")
-        parser.add_argument("--base", default="http://127.0.0.1:8000", help="address of the installation")
+        parser.add_argument(
+            "--base", default=_address(), help="address of the installation (default: where `up` last started it)"
+        )
         parser.add_argument("--hours", type=int, default=12, help="how long it is valid (default: 12)")
 
     def handle(self, *_args: object, **options: object) -> None:
@@ -33,3 +36,9 @@ class Command(BaseCommand):
         record("user.link_created", f"user {user.username}", by=None, detail={"from": "command line"})
         token = create_login_link(user, valid_for=timedelta(hours=hours))
         self.stdout.write(f"{base.rstrip('/')}{reverse('accounts:link', args=[token])}")
+
+
+def _address() -> str:
+    """Where the embedded installation was last started; its usual port where it never was."""
+    file = settings.DATA_DIR / "address"
+    return file.read_text(encoding="ascii") if file.exists() else "http://127.0.0.1:8000"

@@ -34,5 +34,5 @@ export function quantile(values, share) {
 }
 
 export function number(value, digits = 3) {
-  return Number.isNaN(value) || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
+  return Number.isNaN(value) || value === undefined ? "–" : value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
 }
