@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
+expect.set_options(timeout=20_000)  # milliseconds; the machine may be busy with other tests
 # No name resolves but this machine's: a page that asks another host fails at once, with or without a network.
 ARGS = ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 WINDOW = {"width": 1440, "height": 900}  # CSS pixels

@@ -70,11 +70,13 @@ def test_what_is_written_is_saved_with_control_and_enter_or_enter(open_as, annot
     page.keyboard.press("r")
     page.keyboard.press("5")  # pressed before the first answer came: it waits for it, and conflicts with nothing
     expect(page.locator("#label-panel")).to_contain_text("5 / 5")
+    page.keyboard.press("4")  # and what is written while that is on its way is written, not judged
     page.keyboard.press("n")
     page.keyboard.type("because")
+    expect(page.locator("[data-label='note']")).to_have_value("because")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#label-panel")).to_contain_text("3 labels so far")
-    assert newest(3) == [("reject", 5, ["sum"], "because"), ("reject", 5, ["sum"], ""), ("reject", None, ["sum"], "")]
+    expect(page.locator("#label-panel")).to_contain_text("4 labels so far")
+    assert newest(3) == [("reject", 4, ["sum"], "because"), ("reject", 4, ["sum"], ""), ("reject", 5, ["sum"], "")]
 
 
 def test_two_who_meet_see_it_and_lose_nothing(open_as, annotator, other_annotator, traces):

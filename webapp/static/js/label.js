@@ -21,10 +21,11 @@ function rate(digit) {
   if (find("[data-label='save']").value) save();
 }
 
-function press(key) {
+function press(pressed) {
+  const key = sending ? pressed : pressed.toLowerCase();
   if (sending) {
-    waiting.push(key);
-    return true;
+    if (key.length === 1) waiting.push(key);
+    return key.length === 1;
   }
   if (/^[1-5]$/.test(key)) {
     rate(key);
@@ -53,7 +54,7 @@ function onKey(event) {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (press(event.key.toLowerCase())) event.preventDefault();
+  if (press(event.key)) event.preventDefault();
 }
 
 // A datalist completes a whole field; ours holds several words, so the suggestions carry the words before the last one.
@@ -74,6 +75,15 @@ function showKeys() {
   const place = document.getElementById("label-keys");
   const keys = find("[data-label-keys]");
   if (place && keys) place.replaceChildren(keys.cloneNode(true));
+}
+
+// What was pressed while a save was on its way: after the key that opens a field, the rest is what was written into it.
+function catchUp() {
+  const keys = waiting.splice(0);
+  while (keys.length) {
+    press(keys.shift());
+    if (!sending && isTyping(document.activeElement)) document.activeElement.value += keys.splice(0).join("");
+  }
 }
 
 const isOurs = (event) => event.target.closest?.("[data-label-form]") || event.detail?.elt?.closest?.("[data-label-form]");
@@ -100,7 +110,6 @@ document.addEventListener("htmx:load", (event) => {
   const field = document.activeElement;
   if (sending && panel().contains(field) && !find(".errorlist")) field.blur();
   sending = false;
-  const keys = waiting.splice(0);
-  keys.forEach(press);
+  catchUp();
 });
 showKeys();
