@@ -28,10 +28,11 @@ test: $(VENV)/.test system-packages ## everything: style, types, imports, then e
 check: $(VENV)/.test lint types arch ## style, types, import contracts, quick tests
 	$(BIN)/python -m pytest -q -m "not slow and not services and not browser"
 
-lint: $(VENV)/.test ## ruff, djade, migrations complete
+lint: $(VENV)/.test ## ruff, djade, deptry, migrations complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@git ls-files 'templates/*.html' | xargs $(BIN)/djade --check --target-version 5.2
+	$(BIN)/deptry .
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 fix: $(VENV)/.test ## let ruff and djade put right what they can
