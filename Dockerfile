@@ -10,8 +10,6 @@ COPY workers workers
 COPY templates templates
 RUN useradd --create-home --uid 10001 sluice && mkdir /data && chown sluice /data
 USER sluice
-# `collectstatic` needs a secret key only to be importable; the real one comes from the environment at run time.
-RUN SLUICE_SECRET_KEY=build python manage.py collectstatic --noinput --verbosity 0
 
 FROM web AS inference
 USER root

@@ -114,7 +114,6 @@ def installation(tmp_path_factory):
     )
     try:
         subprocess.run(here.command("migrate"), cwd=ROOT, env=here.environment("migrate"), check=True, timeout=120)
-        here.manage("collectstatic", "--noinput", "--verbosity", "0")
         for service in SERVICES:
             here.start(service, here.command(service), here.environment(service))
         wait(lambda: health(here)["database"], here)
