@@ -1,6 +1,7 @@
 """Asking an engine: a run and its job, made together. Left out: what the job does (workers.generate)."""
 
 import secrets
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def ask(
     asked = get_or_create_set(ASKED_SET, by=by, description=_("Prompts that were typed into Sluice."))
     problem = NewProblem(prompt=prompt, answer=answer or None, verifier=verifier if answer else "none")
     ids = add_problems(asked, [problem])
-    words = " ".join(prompt.split())[:60]
+    words = textwrap.shorten(prompt, 60, placeholder=" …")
     return start_generation(
         engine=engine,
         problem_set=asked,
