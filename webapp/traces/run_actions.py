@@ -1,12 +1,12 @@
 """Asking an engine: a run and its job, made together. Left out: what the job does (workers.generate)."""
 
 import secrets
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
@@ -104,7 +104,7 @@ def ask(
     asked = get_or_create_set(ASKED_SET, by=by, description=_("Prompts that were typed into Sluice."))
     problem = NewProblem(prompt=prompt, answer=answer or None, verifier=verifier if answer else "none")
     ids = add_problems(asked, [problem])
-    words = textwrap.shorten(prompt, 60, placeholder=" …")
+    words = Truncator(" ".join(prompt.split())).chars(60)
     return start_generation(
         engine=engine,
         problem_set=asked,
