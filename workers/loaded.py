@@ -1,6 +1,6 @@
 """The engine that this process holds in memory: one at a time, loaded when first asked for and kept until another is.
 
-Torch is imported here, inside the function, and nowhere else among the stages: all workers import the stages, but only the one that
+Torch comes with `inference`, which is imported inside functions only: all workers import the stages, but only the one that
 generates may load torch.
 """
 
