@@ -1,0 +1,96 @@
+"""The two ways to look back: a chunk of a prompt at what stands before it, and single tokens at their block tables.
+
+Shapes: c tokens of a chunk, T tokens, S positions, H heads, W numbers cached a token and layer. Attention's own classes (mla.py, gqa.py) say
+what a cached row means through `expand`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+BLOCK = 16  # tokens a cache block holds
+TILE = 1024  # cached rows that are expanded at a time
+GATHERED = 1 << 26  # numbers that the plain path gathers from the cache at a time
+
+Expand = Callable[
+    [torch.Tensor], tuple[torch.Tensor, torch.Tensor]
+]  # rows [S, W] to keys [S, H, .] and values [S, H, .]
+
+
+class Chunk(NamedTuple):
+    """`count` tokens in a row of one sequence; the `before` tokens that precede them lie in the cache at `slots` int64 [before]."""
+
+    count: int
+    before: int
+    slots: torch.Tensor
+
+
+class Seen(NamedTuple):
+    """What each decoded token may look at: positions 0 .. lengths - 1 of its block table."""
+
+    tables: torch.Tensor  # int32 [T, blocks]
+    lengths: torch.Tensor  # int64 [T]
+    longest: int
+
+    @classmethod
+    def of(cls, tables: torch.Tensor, positions: torch.Tensor) -> "Seen":
+        """Of tokens at `positions` int64 [T]."""
+        lengths = positions + 1
+        return cls(tables, lengths, int(lengths.max()))
+
+    def rows(self, width: int) -> list[tuple[slice, torch.Tensor, torch.Tensor]]:
+        """Parts of the tokens with their cache slots [t, S] and a mask [t, 1, S] that is -inf past their length; a part gathers at most
+        `GATHERED` numbers.
+        """
+        place = torch.arange(self.longest, device=self.tables.device)
+        slots_TS = self.tables[:, place // BLOCK].long() * BLOCK + place % BLOCK
+        # a slot past the length may be no slot at all: look at the first position instead, masked
+        past_TS = place >= self.lengths[:, None]
+        slots_TS = torch.where(past_TS, slots_TS[:, :1], slots_TS)
+        mask_T1S = torch.zeros(past_TS.shape, device=place.device).masked_fill_(past_TS, -math.inf)[:, None]
+        step = max(GATHERED // (self.longest * width), 1)
+        parts = [slice(i, i + step) for i in range(0, len(slots_TS), step)]
+        return [(part, slots_TS[part], mask_T1S[part]) for part in parts]
+
+
+def causal(
+    q: torch.Tensor, own: torch.Tensor, pool: torch.Tensor, chunk: Chunk, expand: Expand, scale: float
+) -> torch.Tensor:
+    """Causal attention of a chunk, expanded. `q` [c, H, .], `own` [c, W] its cached rows, `pool` [slots, W]. Returns [c, H, V].
+
+    What stands before is expanded a tile at a time and merged by running maxima (Milakov & Gimelshein 2018), so a long text never has
+    its keys and values in memory at once.
+    """
+    keys, values = expand(own)
+    if not chunk.before:
+        wider = max(q.shape[-1] - values.shape[-1], 0)  # equal widths let torch's fused kernel in
+        out = functional.scaled_dot_product_attention(
+            q.transpose(0, 1)[None], keys.transpose(0, 1)[None], functional.pad(values, (0, wider)).transpose(0, 1)[None],
+            is_causal=True, scale=scale,
+        )  # fmt: skip
+        return out[0, ..., : values.shape[-1]].transpose(0, 1)
+    count = len(q)
+    later = torch.ones(count, count, dtype=torch.bool, device=q.device).triu_(1)
+    best, total, sums = _look(q, keys, values, scale, later)
+    for slots in chunk.slots.split(TILE):
+        tile_best, tile_total, tile_sums = _look(q, *expand(pool[slots]), scale, None)
+        top = torch.maximum(best, tile_best)
+        mine, theirs = (best - top).exp(), (tile_best - top).exp()
+        best, total, sums = top, total * mine + tile_total * theirs, sums * mine + tile_sums * theirs
+    return (sums / total).transpose(0, 1).to(q.dtype)
+
+
+def _look(
+    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, hidden: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Greatest score and sum of exponentials [H, c, 1], and the values weighted by the exponentials [H, c, V]; float32."""
+    scores_HcS = torch.bmm(q.transpose(0, 1), keys.permute(1, 2, 0)).float().mul_(scale)
+    if hidden is not None:
+        scores_HcS.masked_fill_(hidden, -math.inf)
+    best = scores_HcS.amax(-1, keepdim=True)
+    weights_HcS = scores_HcS.sub_(best).exp_()
+    total = weights_HcS.sum(-1, keepdim=True)
+    return best, total, torch.bmm(weights_HcS.to(values.dtype), values.transpose(0, 1)).float()

@@ -1,0 +1,125 @@
+"""The decoder: embedding, layers, head. Chunks of prompts (`prefill`) and single tokens against their block tables (`decode`).
+
+Weights are read once and only read after; there is no autograd, and no state but the cache that is handed in.
+Shapes: T tokens of several sequences in a row, D hidden, R rope dimensions, V vocabulary.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from inference.attend import Chunk, Seen
+from inference.cache import Cache
+from inference.config import DeepseekConfig
+from inference.experts import MoE, SwiGLU
+from inference.gate import Routed
+from inference.gqa import GQA
+from inference.linear_new import Linear, Norm, Weights, vector
+from inference.mla import MLA
+from inference.rope import turns
+
+Look = Callable[
+    [MLA | GQA, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
+]  # attention, normed, pool, residual -> residual + out
+
+
+class Layer:
+    """Attention and feed-forward, each on the normed residual stream. `weights` gives tensors by their name below the layer."""
+
+    def __init__(
+        self, config: DeepseekConfig, weights: Weights, dtype: torch.dtype, *, routed: bool, kernels: bool
+    ) -> None:
+        norm = lambda name: Norm(vector(weights, f"{name}.weight"), config.rms_norm_eps, kernels=kernels)  # noqa: E731
+        below: Weights = lambda name: weights(f"mlp.{name}")  # noqa: E731
+        attention = MLA if config.is_mla else GQA
+        self.attention_norm = norm("input_layernorm")
+        self.attention = attention(config, lambda name: weights(f"self_attn.{name}"), dtype, kernels=kernels)
+        self.mlp_norm = norm("post_attention_layernorm")
+        self.mlp: SwiGLU | MoE = (
+            MoE(config, below, dtype, kernels=kernels) if routed else SwiGLU(below, "", kernels=kernels)
+        )
+
+    def __call__(
+        self, x_TD: torch.Tensor, pool: torch.Tensor, look: Look, *, detail: bool
+    ) -> tuple[torch.Tensor, Routed | None]:
+        """[T, D] to the same, and where the tokens went if this layer has a router."""
+        x_TD = look(self.attention, self.attention_norm(x_TD), pool, x_TD)
+        normed = self.mlp_norm(x_TD)
+        if isinstance(self.mlp, MoE):
+            return self.mlp(normed, x_TD, detail=detail)
+        return self.mlp(normed, x_TD), None
+
+
+class Turns:
+    """Rotations by position, made as far as they are needed: complex [T, R / 2]."""
+
+    def __init__(self, config: DeepseekConfig, device: str) -> None:
+        self._config, self._device = config, device
+        self._table = turns(config, 512).to(device)
+
+    def at(self, positions: torch.Tensor, longest: int) -> torch.Tensor:
+        """Of `positions` int64 [T], all below `longest`."""
+        if longest > len(self._table):
+            self._table = turns(self._config, max(longest, 2 * len(self._table))).to(self._device)
+        return self._table[positions]
+
+
+class Decoder:
+    """The whole model. `weights` gives a checkpoint's tensors by their full names, each once."""
+
+    def __init__(
+        self,
+        config: DeepseekConfig,
+        weights: Weights,
+        dtype: torch.dtype,
+        device: str = "cpu",
+        *,
+        kernels: bool = False,
+    ) -> None:
+        self.config = config
+        self.embedding = vector(weights, "model.embed_tokens.weight")
+        self.layers = [
+            Layer(
+                config, lambda name, i=i: weights(f"model.layers.{i}.{name}"), dtype,  # type: ignore[misc]  # a default binds i
+                routed=i in config.router_layers, kernels=kernels,
+            )
+            for i in range(config.num_hidden_layers)
+        ]  # fmt: skip
+        self.norm = Norm(vector(weights, "model.norm.weight"), config.rms_norm_eps, kernels=kernels)
+        head = self.embedding if config.tie_word_embeddings else vector(weights, "lm_head.weight")
+        self.head = Linear(head, kernels=kernels)
+        self.turns = Turns(config, device)
+
+    def prefill(
+        self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], cache: Cache
+    ) -> torch.Tensor:
+        """Run chunks of several sequences, all int64 [T]. Returns the states after the final norm [T, D]."""
+        turn = self.turns.at(positions, max(chunk.before + chunk.count for chunk in chunks))
+        return self._run(
+            tokens, slots, cache, lambda a, x, pool, residual: a.prefill(x, turn, slots, chunks, pool, residual)
+        )
+
+    def decode(
+        self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor, cache: Cache
+    ) -> torch.Tensor:
+        """Run single tokens, each seeing positions 0 .. its own of its row of `tables` int32 [T, blocks]. Returns [T, D] after the final norm."""
+        seen = Seen.of(tables, positions)
+        turn = self.turns.at(positions, seen.longest)
+        return self._run(
+            tokens, slots, cache, lambda a, x, pool, residual: a.decode(x, turn, slots, seen, pool, residual)
+        )
+
+    def logits(self, hidden_TD: torch.Tensor) -> torch.Tensor:
+        """The head on states that `prefill` or `decode` gave: float32 [T, V]."""
+        return self.head(hidden_TD).float()
+
+    def _run(self, tokens: torch.Tensor, slots: torch.Tensor, cache: Cache, look: Look) -> torch.Tensor:
+        x_TD, routed = self.embedding[tokens], []
+        for layer, pool in zip(
+            self.layers, cache.layers, strict=False
+        ):  # the cache also holds the MTP layers, which come last
+            x_TD, went = layer(x_TD, pool, look, detail=cache.level == "full")
+            if went is not None:
+                routed.append(went)
+        cache.record(slots, routed)
+        return self.norm(x_TD)

@@ -1,0 +1,83 @@
+"""Multi-head and grouped-query attention with rotary positions over whole heads: DeepSeek LLM, MoE-16B, and the R1-Distill shapes.
+
+Shapes: T tokens, S positions, H query heads, G key-value heads, d head_dim. Cached of a token and layer: keys [G, d], then values [G, d].
+"""
+
+import torch
+
+from inference.attend import Chunk, Seen, causal
+from inference.config import DeepseekConfig
+from inference.linear_new import Linear, Matrix, Weights, dense, vector
+from inference.rope import interleaved, rotate
+
+
+class GQA:
+    """One layer's attention. `weights` gives tensors by their name below `self_attn.`."""
+
+    def __init__(self, config: DeepseekConfig, weights: Weights, dtype: torch.dtype, *, kernels: bool) -> None:
+        self.config, self.dtype, self.scale = config, dtype, config.softmax_scale
+        self.heads, self.kv_heads, self.dim = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+        parts = [
+            self._interleaved(weights("q_proj.weight"), self.heads),
+            self._interleaved(weights("k_proj.weight"), self.kv_heads),
+            weights("v_proj.weight"),
+        ]
+        bias = torch.cat(self._biases(weights)) if config.attention_bias else None
+        self.w_in = Linear(*parts, bias=bias, kernels=kernels)
+        self.w_o = Linear(weights("o_proj.weight"), kernels=kernels)
+
+    def _interleaved(self, matrix: Matrix, heads: int) -> Matrix:
+        """Rows of each head in the order of rotated pairs."""
+        if self.config.rope_interleave:
+            return matrix
+        return interleaved(dense(matrix, self.dtype).view(heads, self.dim, -1), self.config).flatten(0, 1)
+
+    def _biases(self, weights: Weights) -> list[torch.Tensor]:
+        q, k, v = (vector(weights, f"{name}_proj.bias") for name in "qkv")
+        turned = (self._interleaved(x[:, None], len(x) // self.dim) for x in (q, k))
+        return [*(dense(x, self.dtype)[:, 0] for x in turned), v]
+
+    def project(
+        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, pool: torch.Tensor
+    ) -> torch.Tensor:
+        """Queries [T, H, d], rotated; writes keys and values into `pool` [slots, 2 G d]. `turn_TR` is complex [T, d / 2]."""
+        q, k, v = self.w_in(x_TD).view(len(x_TD), -1, self.dim).split([self.heads, self.kv_heads, self.kv_heads], 1)
+        k = rotate(k, turn_TR[:, None]).to(x_TD.dtype)
+        pool[slots] = torch.cat((k, v), 1).flatten(1)
+        return rotate(q, turn_TR[:, None]).to(x_TD.dtype)
+
+    def _expand(self, rows_SW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values [S, H, d], each repeated for the queries that share it."""
+        rows = rows_SW.view(len(rows_SW), 2, self.kv_heads, self.dim).repeat_interleave(self.heads // self.kv_heads, 2)
+        return rows[:, 0], rows[:, 1]
+
+    def prefill(
+        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], pool: torch.Tensor,
+        residual: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
+        """Chunks of several sequences in a row. [T, D], `residual` added."""
+        q = self.project(x_TD, turn_TR, slots, pool)
+        sizes = [chunk.count for chunk in chunks]
+        out = [
+            causal(part, pool[own], pool, chunk, self._expand, self.scale)
+            for part, own, chunk in zip(q.split(sizes), slots.split(sizes), chunks, strict=True)
+        ]
+        return self.w_o(torch.cat(out).flatten(1), residual)
+
+    def decode(
+        self,
+        x_TD: torch.Tensor,
+        turn_TR: torch.Tensor,
+        slots: torch.Tensor,
+        seen: Seen,
+        pool: torch.Tensor,
+        residual: torch.Tensor,
+    ) -> torch.Tensor:
+        """Single tokens against their block tables. [T, D], `residual` added."""
+        q = self.project(x_TD, turn_TR, slots, pool).view(len(x_TD), self.kv_heads, -1, self.dim)
+        looked = []
+        for part, slots_TS, mask_T1S in seen.rows(pool.shape[1]):
+            keys, values = pool[slots_TS].view(*slots_TS.shape, 2, self.kv_heads, self.dim).unbind(2)  # [T, S, G, d]
+            scores = torch.matmul(q[part], keys.permute(0, 2, 3, 1)).float() * self.scale + mask_T1S[:, None]
+            looked.append(torch.matmul(torch.softmax(scores, -1).to(pool.dtype), values.transpose(1, 2)))
+        return self.w_o(torch.cat(looked).flatten(1), residual)

@@ -1,0 +1,53 @@
+"""Multi-token prediction (V3 eq. 21-25): one more decoder layer that guesses the token after next. Embedding and head are the main model's.
+
+Not here: deciding what to do with a guess (speculative.py). Only the first module of a checkpoint is used; every released one has one.
+"""
+
+import torch
+
+from inference.attend import Chunk, Seen
+from inference.cache import Cache
+from inference.config import DeepseekConfig
+from inference.decoder import Decoder, Layer, Look
+from inference.linear_new import Linear, Norm, Weights, vector
+
+
+class MTP:
+    """`weights` gives a checkpoint's tensors by their full names."""
+
+    def __init__(self, decoder: Decoder, weights: Weights, dtype: torch.dtype, *, kernels: bool = False) -> None:
+        config: DeepseekConfig = decoder.config
+        self.decoder, self.index = decoder, config.num_hidden_layers
+        below: Weights = lambda name: weights(f"model.layers.{self.index}.{name}")  # noqa: E731
+        norm = lambda name: Norm(vector(below, f"{name}.weight"), config.rms_norm_eps, kernels=kernels)  # noqa: E731
+        self.enorm, self.hnorm = norm("enorm"), norm("hnorm")
+        self.eh_proj = Linear(below("eh_proj.weight"), kernels=kernels)
+        self.layer = Layer(config, below, dtype, routed=config.n_routed_experts > 0, kernels=kernels)
+        self.norm = norm("shared_head.norm")
+
+    def prefill(
+        self, hidden: torch.Tensor, next_tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk],
+        cache: Cache,
+    ) -> torch.Tensor:  # fmt: skip
+        """Run chunks: `hidden` [T, D] are the main model's states, `next_tokens` the tokens that follow them. States [T, D] for the head."""
+        turn = self.decoder.turns.at(positions, max(chunk.before + chunk.count for chunk in chunks))
+        return self._run(
+            hidden, next_tokens, cache, lambda a, x, pool, residual: a.prefill(x, turn, slots, chunks, pool, residual)
+        )
+
+    def decode(
+        self, hidden: torch.Tensor, next_tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor,
+        cache: Cache,
+    ) -> torch.Tensor:  # fmt: skip
+        """Run single tokens. Row i of the cache's MTP layer is of the state at position i and the token after it."""
+        seen = Seen.of(tables, positions)
+        turn = self.decoder.turns.at(positions, seen.longest)
+        return self._run(
+            hidden, next_tokens, cache, lambda a, x, pool, residual: a.decode(x, turn, slots, seen, pool, residual)
+        )
+
+    def _run(self, hidden: torch.Tensor, next_tokens: torch.Tensor, cache: Cache, look: Look) -> torch.Tensor:
+        # the embedding comes first, the reverse of the paper's equation: so are the released weights laid out
+        both = torch.cat((self.enorm(self.decoder.embedding[next_tokens]), self.hnorm(hidden)), -1)
+        out, _ = self.layer(self.eh_proj(both), cache.layers[self.index], look, detail=False)
+        return self.norm(out)
