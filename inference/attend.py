@@ -5,7 +5,7 @@ what a cached row means through `expand`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,9 +15,10 @@ BLOCK = 16  # tokens a cache block holds
 TILE = 1024  # cached rows that are expanded at a time
 GATHERED = 1 << 26  # numbers that the plain path gathers from the cache at a time
 
+
 Expand = Callable[
     [torch.Tensor], tuple[torch.Tensor, torch.Tensor]
-]  # rows [S, W] to keys [S, H, .] and values [S, H, .]
+]  # rows [S, W], or slots, to keys [S, H, .] and values [S, H, .]
 
 
 class Chunk(NamedTuple):
@@ -56,27 +57,42 @@ class Seen(NamedTuple):
         return [(part, slots_TS[part], mask_T1S[part]) for part in parts]
 
 
-def causal(
-    q: torch.Tensor, own: torch.Tensor, pool: torch.Tensor, chunk: Chunk, expand: Expand, scale: float
+class Place(NamedTuple):
+    """Where the tokens of a pass stand, the same for all layers."""
+
+    turn: torch.Tensor  # complex [T, R / 2]: their rotations
+    slots: torch.Tensor  # int64 [T]: where their cached rows go
+    look: list[Chunk] | Seen  # what they may look at: chunks of prompts, or block tables
+
+
+def prefill(q: torch.Tensor, place: Place, pool: torch.Tensor, expand: Expand, scale: float) -> torch.Tensor:
+    """Causal attention of chunks of several sequences. `q` [T, H, .]; `pool` [slots, W] already has their own rows. Returns [T, H, V]."""
+    assert isinstance(place.look, list)
+    sizes, out = [chunk.count for chunk in place.look], []
+    for part, slots, chunk in zip(q.split(sizes), place.slots.split(sizes), place.look, strict=True):
+        tiles = chunk.slots.split(TILE) if chunk.before else ()
+        out.append(_causal(part, slots, tiles, lambda at: expand(pool[at]), scale))
+    return torch.cat(out)
+
+
+def _causal(
+    q: torch.Tensor, own: torch.Tensor, before: Sequence[torch.Tensor], expand: Expand, scale: float
 ) -> torch.Tensor:
-    """Causal attention of a chunk, expanded. `q` [c, H, .], `own` [c, W] its cached rows, `pool` [slots, W]. Returns [c, H, V].
+    """Of one chunk, expanded: `q` [c, H, .], `own` [c] the slots of its rows, `before` those of what precedes it in tiles. Returns [c, H, V].
 
     What stands before is expanded a tile at a time and merged by running maxima (Milakov & Gimelshein 2018), so a long text never has
     its keys and values in memory at once.
     """
     keys, values = expand(own)
-    if not chunk.before:
+    if not before:
         wider = max(q.shape[-1] - values.shape[-1], 0)  # equal widths let torch's fused kernel in
-        out = functional.scaled_dot_product_attention(
-            q.transpose(0, 1)[None], keys.transpose(0, 1)[None], functional.pad(values, (0, wider)).transpose(0, 1)[None],
-            is_causal=True, scale=scale,
-        )  # fmt: skip
-        return out[0, ..., : values.shape[-1]].transpose(0, 1)
-    count = len(q)
-    later = torch.ones(count, count, dtype=torch.bool, device=q.device).triu_(1)
+        q, keys, values = (x.transpose(0, 1)[None] for x in (q, keys, functional.pad(values, (0, wider))))
+        out = functional.scaled_dot_product_attention(q, keys, values, is_causal=True, scale=scale)
+        return out[0, ..., : out.shape[-1] - wider].transpose(0, 1)
+    later = torch.ones(len(q), len(q), dtype=torch.bool, device=q.device).triu_(1)
     best, total, sums = _look(q, keys, values, scale, later)
-    for slots in chunk.slots.split(TILE):
-        tile_best, tile_total, tile_sums = _look(q, *expand(pool[slots]), scale, None)
+    for tile in before:
+        tile_best, tile_total, tile_sums = _look(q, *expand(tile), scale, None)
         top = torch.maximum(best, tile_best)
         mine, theirs = (best - top).exp(), (tile_best - top).exp()
         best, total, sums = top, total * mine + tile_total * theirs, sums * mine + tile_sums * theirs

@@ -4,11 +4,9 @@ Weights are read once and only read after; there is no autograd, and no state bu
 Shapes: T tokens of several sequences in a row, D hidden, R rope dimensions, V vocabulary.
 """
 
-from collections.abc import Callable
-
 import torch
 
-from inference.attend import Chunk, Seen
+from inference.attend import Chunk, Place, Seen
 from inference.cache import Cache
 from inference.config import DeepseekConfig
 from inference.experts import MoE, SwiGLU
@@ -17,10 +15,6 @@ from inference.gqa import GQA
 from inference.linear_new import Linear, Norm, Weights, vector
 from inference.mla import MLA
 from inference.rope import turns
-
-Look = Callable[
-    [MLA | GQA, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
-]  # attention, normed, pool, residual -> residual + out
 
 
 class Layer:
@@ -40,10 +34,10 @@ class Layer:
         )
 
     def __call__(
-        self, x_TD: torch.Tensor, pool: torch.Tensor, look: Look, *, detail: bool
+        self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, *, detail: bool
     ) -> tuple[torch.Tensor, Routed | None]:
         """[T, D] to the same, and where the tokens went if this layer has a router."""
-        x_TD = look(self.attention, self.attention_norm(x_TD), pool, x_TD)
+        x_TD = self.attention(self.attention_norm(x_TD), place, pool, x_TD)
         normed = self.mlp_norm(x_TD)
         if isinstance(self.mlp, MoE):
             return self.mlp(normed, x_TD, detail=detail)
@@ -88,38 +82,40 @@ class Decoder:
         self.norm = Norm(vector(weights, "model.norm.weight"), config.rms_norm_eps, kernels=kernels)
         head = self.embedding if config.tie_word_embeddings else vector(weights, "lm_head.weight")
         self.head = Linear(head, kernels=kernels)
-        self.turns = Turns(config, device)
+        self._turns = Turns(config, device)
 
     def prefill(
         self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], cache: Cache
     ) -> torch.Tensor:
         """Run chunks of several sequences, all int64 [T]. Returns the states after the final norm [T, D]."""
-        turn = self.turns.at(positions, max(chunk.before + chunk.count for chunk in chunks))
-        return self._run(
-            tokens, slots, cache, lambda a, x, pool, residual: a.prefill(x, turn, slots, chunks, pool, residual)
-        )
+        return self._run(tokens, self.chunked(positions, slots, chunks), cache)
 
     def decode(
         self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor, cache: Cache
     ) -> torch.Tensor:
         """Run single tokens, each seeing positions 0 .. its own of its row of `tables` int32 [T, blocks]. Returns [T, D] after the final norm."""
-        seen = Seen.of(tables, positions)
-        turn = self.turns.at(positions, seen.longest)
-        return self._run(
-            tokens, slots, cache, lambda a, x, pool, residual: a.decode(x, turn, slots, seen, pool, residual)
-        )
+        return self._run(tokens, self.single(positions, slots, tables), cache)
 
     def logits(self, hidden_TD: torch.Tensor) -> torch.Tensor:
         """The head on states that `prefill` or `decode` gave: float32 [T, V]."""
         return self.head(hidden_TD).float()
 
-    def _run(self, tokens: torch.Tensor, slots: torch.Tensor, cache: Cache, look: Look) -> torch.Tensor:
+    def chunked(self, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk]) -> Place:
+        """The place of chunks of prompts."""
+        return Place(self._turns.at(positions, max(each.before + each.count for each in chunks)), slots, chunks)
+
+    def single(self, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor) -> Place:
+        """The place of single tokens."""
+        seen = Seen.of(tables, positions)
+        return Place(self._turns.at(positions, seen.longest), slots, seen)
+
+    def _run(self, tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
         x_TD, routed = self.embedding[tokens], []
         for layer, pool in zip(
             self.layers, cache.layers, strict=False
         ):  # the cache also holds the MTP layers, which come last
-            x_TD, went = layer(x_TD, pool, look, detail=cache.level == "full")
+            x_TD, went = layer(x_TD, place, pool, detail=cache.level == "full")
             if went is not None:
                 routed.append(went)
-        cache.record(slots, routed)
+        cache.record(place.slots, routed)
         return self.norm(x_TD)

@@ -5,7 +5,7 @@ Shapes: T tokens, S positions, H query heads, G key-value heads, d head_dim. Cac
 
 import torch
 
-from inference.attend import Chunk, Seen, causal
+from inference.attend import Place, Seen, prefill
 from inference.config import DeepseekConfig
 from inference.linear_new import Linear, Matrix, Weights, dense, vector
 from inference.rope import interleaved, rotate
@@ -37,47 +37,26 @@ class GQA:
         turned = (self._interleaved(x[:, None], len(x) // self.dim) for x in (q, k))
         return [*(dense(x, self.dtype)[:, 0] for x in turned), v]
 
-    def project(
-        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, pool: torch.Tensor
-    ) -> torch.Tensor:
-        """Queries [T, H, d], rotated; writes keys and values into `pool` [slots, 2 G d]. `turn_TR` is complex [T, d / 2]."""
+    def __call__(self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """[T, D] to the same, `residual` added; writes the tokens' keys and values into `pool` [slots, 2 G d]."""
         q, k, v = self.w_in(x_TD).view(len(x_TD), -1, self.dim).split([self.heads, self.kv_heads, self.kv_heads], 1)
-        k = rotate(k, turn_TR[:, None]).to(x_TD.dtype)
-        pool[slots] = torch.cat((k, v), 1).flatten(1)
-        return rotate(q, turn_TR[:, None]).to(x_TD.dtype)
+        q, k = (rotate(x, place.turn[:, None]).to(x_TD.dtype) for x in (q, k))
+        pool[place.slots] = torch.cat((k, v), 1).flatten(1)
+        if isinstance(place.look, Seen):
+            return self.w_o(self._decode(q, place.look, pool), residual)
+        return self.w_o(prefill(q, place, pool, self._expand, self.scale).flatten(1), residual)
 
     def _expand(self, rows_SW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values [S, H, d], each repeated for the queries that share it."""
         rows = rows_SW.view(len(rows_SW), 2, self.kv_heads, self.dim).repeat_interleave(self.heads // self.kv_heads, 2)
         return rows[:, 0], rows[:, 1]
 
-    def prefill(
-        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], pool: torch.Tensor,
-        residual: torch.Tensor,
-    ) -> torch.Tensor:  # fmt: skip
-        """Chunks of several sequences in a row. [T, D], `residual` added."""
-        q = self.project(x_TD, turn_TR, slots, pool)
-        sizes = [chunk.count for chunk in chunks]
-        out = [
-            causal(part, pool[own], pool, chunk, self._expand, self.scale)
-            for part, own, chunk in zip(q.split(sizes), slots.split(sizes), chunks, strict=True)
-        ]
-        return self.w_o(torch.cat(out).flatten(1), residual)
-
-    def decode(
-        self,
-        x_TD: torch.Tensor,
-        turn_TR: torch.Tensor,
-        slots: torch.Tensor,
-        seen: Seen,
-        pool: torch.Tensor,
-        residual: torch.Tensor,
-    ) -> torch.Tensor:
-        """Single tokens against their block tables. [T, D], `residual` added."""
-        q = self.project(x_TD, turn_TR, slots, pool).view(len(x_TD), self.kv_heads, -1, self.dim)
+    def _decode(self, q: torch.Tensor, seen: Seen, pool: torch.Tensor) -> torch.Tensor:
+        """Single tokens against their block tables. [T, H d]."""
+        q = q.view(len(q), self.kv_heads, -1, self.dim)
         looked = []
         for part, slots_TS, mask_T1S in seen.rows(pool.shape[1]):
             keys, values = pool[slots_TS].view(*slots_TS.shape, 2, self.kv_heads, self.dim).unbind(2)  # [T, S, G, d]
             scores = torch.matmul(q[part], keys.permute(0, 2, 3, 1)).float() * self.scale + mask_T1S[:, None]
             looked.append(torch.matmul(torch.softmax(scores, -1).to(pool.dtype), values.transpose(1, 2)))
-        return self.w_o(torch.cat(looked).flatten(1), residual)
+        return torch.cat(looked).flatten(1)

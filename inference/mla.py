@@ -7,7 +7,7 @@ What is cached of a token and layer is [C + R]: the normed latent and the rotate
 import torch
 
 from inference import native
-from inference.attend import BLOCK, Chunk, Seen, causal
+from inference.attend import BLOCK, Place, Seen, prefill
 from inference.config import DeepseekConfig
 from inference.linear_new import Linear, Matrix, Norm, Weights, dense, vector
 from inference.rope import interleaved, rotate
@@ -59,28 +59,11 @@ class MLA:
         kv_b = self.kv_b if isinstance(self.kv_b, torch.Tensor) else self._up(self.kv_b.dense(self.dtype))
         return kv_b[:, : self.nope], kv_b[:, self.nope :]
 
-    def project(
-        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, pool: torch.Tensor
-    ) -> torch.Tensor:
-        """Queries [T, H, N + R], rotated; writes what is kept of each token into `pool` [slots, C + R]. `turn_TR` is complex [T, R / 2]."""
-        joined = self.w_in(x_TD)
-        q, latent, k_rope = torch.split_with_sizes(joined, self.widths, -1)
-        if self.w_qb is not None and self.q_norm is not None:
-            q = self.w_qb(self.q_norm(q))
-        if self.kernels:
-            native.latents(joined, self.widths[0], self.kv_norm.weight, self.kv_norm.eps, turn_TR, slots, pool)
-            return native.rotate_queries(q, self.heads, self.nope, turn_TR)
-        q = q.reshape(len(x_TD), self.heads, -1)
-        q_rope = rotate(q[..., self.nope :], turn_TR[:, None]).to(q.dtype)
-        pool[slots] = torch.cat((self.kv_norm(latent), rotate(k_rope, turn_TR).to(q.dtype)), -1)
-        return torch.cat((q[..., : self.nope], q_rope), -1)
-
-    def prefill(
-        self, x_TD: torch.Tensor, turn_TR: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], pool: torch.Tensor,
-        residual: torch.Tensor,
-    ) -> torch.Tensor:  # fmt: skip
-        """Chunks of several sequences in a row, expanded. [T, D], `residual` added."""
-        q = self.project(x_TD, turn_TR, slots, pool)
+    def __call__(self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """[T, D] to the same, `residual` added; writes what is kept of the tokens into `pool` [slots, C + R]."""
+        q = self.project(x_TD, place, pool)
+        if isinstance(place.look, Seen):
+            return self.w_o(self._decode(q, place.look, pool), residual)
         w_uk_HNC, w_uv_HVC = self.up()
 
         def expand(rows_SW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,29 +72,29 @@ class MLA:
             k = torch.cat((k_nope, k_rope_SR[:, None].expand(-1, self.heads, -1)), -1)
             return k, torch.einsum("sc,hvc->shv", latent_SC, w_uv_HVC)
 
-        sizes = [chunk.count for chunk in chunks]
-        out = [
-            causal(part, pool[own], pool, chunk, expand, self.scale)
-            for part, own, chunk in zip(q.split(sizes), slots.split(sizes), chunks, strict=True)
-        ]
-        return self.w_o(torch.cat(out).flatten(1), residual)
+        return self.w_o(prefill(q, place, pool, expand, self.scale).flatten(1), residual)
 
-    def decode(
-        self,
-        x_TD: torch.Tensor,
-        turn_TR: torch.Tensor,
-        slots: torch.Tensor,
-        seen: Seen,
-        pool: torch.Tensor,
-        residual: torch.Tensor,
-    ) -> torch.Tensor:
-        """Single tokens against their block tables, absorbed: keys and values are never expanded (V2 paper, appendix C). [T, D]."""
-        q = self.project(x_TD, turn_TR, slots, pool)
+    def project(self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor) -> torch.Tensor:
+        """Queries [T, H, N + R], rotated; what is kept of each token goes into `pool`."""
+        joined = self.w_in(x_TD)
+        q, latent, k_rope = torch.split_with_sizes(joined, self.widths, -1)
+        if self.w_qb is not None and self.q_norm is not None:
+            q = self.w_qb(self.q_norm(q))
         if self.kernels:
-            out = native.mla_decode(
+            kept = joined[:, self.widths[0] :]
+            native.latents(kept, self.kv_norm.weight, self.kv_norm.eps, place.turn, place.slots, pool)
+            return native.rotate_queries(q, self.heads, self.nope, place.turn)
+        q = q.reshape(len(x_TD), self.heads, -1)
+        q_rope = rotate(q[..., self.nope :], place.turn[:, None]).to(q.dtype)
+        pool[place.slots] = torch.cat((self.kv_norm(latent), rotate(k_rope, place.turn).to(q.dtype)), -1)
+        return torch.cat((q[..., : self.nope], q_rope), -1)
+
+    def _decode(self, q: torch.Tensor, seen: Seen, pool: torch.Tensor) -> torch.Tensor:
+        """Single tokens against their block tables, absorbed: keys and values are never expanded (V2 paper, appendix C). [T, H V]."""
+        if self.kernels:
+            return native.mla_decode(
                 q, self.packed_uk, self.packed_uv, pool, seen.tables, seen.lengths, BLOCK, self.scale
             )
-            return self.w_o(out, residual)
         w_uk_HNC, w_uv_HVC = self.up()
         q_latent = torch.einsum("thn,hnc->thc", q[..., : self.nope], w_uk_HNC)
         q = torch.cat((q_latent, q[..., self.nope :]), -1)
@@ -121,5 +104,4 @@ class MLA:
             scores_THS = torch.bmm(q[part], rows_TSW.transpose(1, 2)).float() * self.scale + mask_T1S
             weights_THS = torch.softmax(scores_THS, -1).to(pool.dtype)
             looked.append(torch.bmm(weights_THS, rows_TSW[..., : self.widths[1]]))
-        out = torch.einsum("thc,hvc->thv", torch.cat(looked), w_uv_HVC)
-        return self.w_o(out.flatten(1), residual)
+        return torch.einsum("thc,hvc->thv", torch.cat(looked), w_uv_HVC).flatten(1)

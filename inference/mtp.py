@@ -5,10 +5,10 @@ Not here: deciding what to do with a guess (speculative.py). Only the first modu
 
 import torch
 
-from inference.attend import Chunk, Seen
+from inference.attend import Chunk, Place
 from inference.cache import Cache
 from inference.config import DeepseekConfig
-from inference.decoder import Decoder, Layer, Look
+from inference.decoder import Decoder, Layer
 from inference.linear_new import Linear, Norm, Weights, vector
 
 
@@ -26,28 +26,33 @@ class MTP:
         self.norm = norm("shared_head.norm")
 
     def prefill(
-        self, hidden: torch.Tensor, next_tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk],
+        self,
+        hidden: torch.Tensor,
+        next_tokens: torch.Tensor,
+        positions: torch.Tensor,
+        slots: torch.Tensor,
+        chunks: list[Chunk],
+        *,
         cache: Cache,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         """Run chunks: `hidden` [T, D] are the main model's states, `next_tokens` the tokens that follow them. States [T, D] for the head."""
-        turn = self.decoder.turns.at(positions, max(chunk.before + chunk.count for chunk in chunks))
-        return self._run(
-            hidden, next_tokens, cache, lambda a, x, pool, residual: a.prefill(x, turn, slots, chunks, pool, residual)
-        )
+        return self._run(hidden, next_tokens, self.decoder.chunked(positions, slots, chunks), cache)
 
     def decode(
-        self, hidden: torch.Tensor, next_tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor,
+        self,
+        hidden: torch.Tensor,
+        next_tokens: torch.Tensor,
+        positions: torch.Tensor,
+        slots: torch.Tensor,
+        tables: torch.Tensor,
+        *,
         cache: Cache,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         """Run single tokens. Row i of the cache's MTP layer is of the state at position i and the token after it."""
-        seen = Seen.of(tables, positions)
-        turn = self.decoder.turns.at(positions, seen.longest)
-        return self._run(
-            hidden, next_tokens, cache, lambda a, x, pool, residual: a.decode(x, turn, slots, seen, pool, residual)
-        )
+        return self._run(hidden, next_tokens, self.decoder.single(positions, slots, tables), cache)
 
-    def _run(self, hidden: torch.Tensor, next_tokens: torch.Tensor, cache: Cache, look: Look) -> torch.Tensor:
+    def _run(self, hidden: torch.Tensor, next_tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
         # the embedding comes first, the reverse of the paper's equation: so are the released weights laid out
         both = torch.cat((self.enorm(self.decoder.embedding[next_tokens]), self.hnorm(hidden)), -1)
-        out, _ = self.layer(self.eh_proj(both), cache.layers[self.index], look, detail=False)
+        out, _ = self.layer(self.eh_proj(both), place, cache.layers[self.index], detail=False)
         return self.norm(out)
