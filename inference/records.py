@@ -38,12 +38,23 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingDetail:
+    """What the router weighed at each position, S positions, L layers, G groups."""
+
+    open_groups: NDArray[np.bool_]  # [S, L, G]: the groups whose experts could be chosen
+    swapped: NDArray[np.uint8]  # [S, L]: experts chosen with the correction bias that would not be without it
+    entropy: NDArray[np.float32]  # [S, L], nats, of the scores divided by their sum over all experts
+    margin: NDArray[np.float32]  # [S, L]: last chosen minus best refused of the scores that chose; inf where none was refused
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """Which experts each position that went through the model was sent to, and with what weight."""
 
     layers: tuple[int, ...]  # decoder-layer ids that have a router, ascending
-    expert_ids: NDArray[np.uint8] | NDArray[np.uint16]  # [P + T - 1, L, K]; [S, L, K] from forward
+    expert_ids: NDArray[np.uint8] | NDArray[np.uint16]  # [P + T - 1, L, K]; [S, L, K] from forward and replay
     gate_weights: NDArray[np.float16]  # same shape: what multiplied the expert's output, expert by expert
+    detail: RoutingDetail | None = None  # with capture="full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +65,9 @@ class Completion:
     logprobs: NDArray[np.float32]  # [T], natural log, of the sampled token under the untempered distribution
     entropies: NDArray[np.float32]  # [T], nats, of the untempered distribution
     finish_reason: str  # "stop" | "length" | "cancelled"
-    routing: Routing | None
+    routing: Routing | None  # None without capture, and of a cancelled sample that was not running
     seed: int  # reproduces this sample alone: generate([prompt], ..., seeds=[[seed]])
+    accepted: NDArray[np.bool_] | None = None  # [T]: the token had been drafted, and was what was sampled; None without drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,9 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decoding step of a stream: a token for each (prompt, sample) still running, then what finished with it."""
+    """One pass of a stream: tokens of (prompt, sample) pairs, then what finished with them. Not every running pair need have one in every step;
+    with drafts a pair can have two, in order.
+    """
 
     rows: list[tuple[int, int]]
     token_ids: list[int]
@@ -82,3 +96,12 @@ class Forward:
 
     logits: NDArray[np.float32]
     routing: Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A known text as the model sees it. Row i of the first two tells how token i was predicted from those before it; the first is NaN."""
+
+    logprobs: NDArray[np.float32]  # [S], natural log, untempered
+    entropies: NDArray[np.float32]  # [S], nats
+    routing: Routing | None  # of all S positions; None without capture or routers
