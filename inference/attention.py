@@ -60,9 +60,9 @@ class MLA:
         self.w_qb = q.t() if c.q_lora_rank else None
         self.q_norm = Norm(weights("q_a_layernorm.weight"), LATENT_NORM_EPS) if c.q_lora_rank else None
         self.kv_norm = Norm(weights("kv_a_layernorm.weight"), LATENT_NORM_EPS)
-        self.in_widths = (len(first), c.kv_lora_rank, rope)
+        self.in_widths = (len(first), len(kv) - rope, rope)
         self.w_o = weights("o_proj.weight").t()
-        kv_b = weights("kv_b_proj.weight").view(heads, nope + c.v_head_dim, c.kv_lora_rank)
+        kv_b = weights("kv_b_proj.weight").view(heads, nope + c.v_head_dim, -1)
         self.w_uk_HNC = kv_b[:, :nope].contiguous()
         self.w_uv_HCV = kv_b[:, nope:].transpose(1, 2).contiguous()
         self.no_mask = self.w_o.new_zeros(1, 1, 1)

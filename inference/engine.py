@@ -44,6 +44,7 @@ class Engine:
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a directory; name the folder of a Hugging Face checkpoint")
         config = DeepseekConfig.from_path(folder)
+        _refuse_unknown(config)
         weights = load_weights(folder, config, DTYPES[dtype])
         tokenizer = Tokenizer.from_path(folder) if (folder / "tokenizer.json").exists() else None
         return cls(folder, config, DeepseekModel(config, weights.pop), tokenizer)
@@ -206,6 +207,14 @@ class Engine:
             raise ValueError(f"seeds must be {len(prompts)} rows of {params.n}")
 
 
+def _refuse_unknown(config: DeepseekConfig) -> None:
+    """What config.py reads and this engine does not run yet."""
+    if config.fp8_block:
+        raise ValueError("quantised checkpoints are not supported; expand the weights to bfloat16 first")
+    if config.model_type != "deepseek_v3" or config.moe_layer_freq != 1 or not config.n_routed_experts:
+        raise ValueError(f"model_type {config.model_type!r} is not supported; this engine runs deepseek_v3 with experts")
+
+
 def facts(config: DeepseekConfig) -> dict[str, Any]:
     """Facts of a checkpoint from its config alone: sizes, experts, context, parameters (total), cache bytes a token in 16 bit."""
     shapes = expected_shapes(config)
@@ -224,7 +233,7 @@ def facts(config: DeepseekConfig) -> dict[str, Any]:
         "topk_group": config.topk_group,
         "context": config.max_position_embeddings,
         "vocabulary": config.vocab_size,
-        "cache_bytes_per_token": config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim) * 2,
+        "cache_bytes_per_token": config.num_hidden_layers * config.cache_width * 2,
     }
 
 

@@ -117,7 +117,7 @@ def test_a_header_larger_than_the_file_is_refused_before_it_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_type": "llama"}, "model_type 'llama' is not supported"),
+        ({"model_type": "gpt2"}, "model_type 'gpt2' is not supported"),
         ({"scoring_func": "softmax"}, "scoring_func"),
         ({"quantization_config": {"quant_method": "fp8"}}, "quantised"),
         ({"n_group": 5}, "not divisible"),
