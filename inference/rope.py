@@ -1,7 +1,7 @@
-"""Rotary position embedding of the rope part of queries and keys: plain or YaRN frequencies, pairs (0, 1), (2, 3), ...
+"""Rotary position embedding: plain, YaRN or Llama 3.1 frequencies, over the rope part of queries and keys (MLA) or over whole heads.
 
-Half-split checkpoints, which pair (i, i + d_r / 2), are brought to this order when they are loaded (`interleaved`): queries and keys are
-permuted alike, so scores are the same.
+One rotation for all: pairs (0, 1), (2, 3), ... Half-split checkpoints, which pair (i, i + d_r / 2), are brought to this order when they are
+loaded (`interleaved`): queries and keys are permuted alike, so scores are the same.
 """
 
 import math
@@ -9,27 +9,44 @@ import math
 import torch
 
 from inference.config import DeepseekConfig
+from inference.scaling import Llama3, Yarn
 
 
 def inverse_frequencies(config: DeepseekConfig) -> torch.Tensor:
-    """Frequencies float32 [d_r / 2]. YaRN blends theta^(-2i/d) with itself over `factor` by a ramp between two corrected
-    dimensions (Peng et al. 2023; official inference/model.py, precompute_freqs_cis).
-    """
-    dim = config.qk_rope_head_dim
+    """Frequencies float32 [d_r / 2]: theta^(-2i/d), scaled as the config says."""
+    dim = config.rope_dim
     plain = 1.0 / (config.rope_theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim))
-    yarn = config.yarn
-    if yarn is None:
-        return plain
+    scaling = config.rope_scaling
+    if isinstance(scaling, Yarn):
+        return _yarn(plain, scaling, config.rope_theta)
+    return _llama3(plain, scaling) if isinstance(scaling, Llama3) else plain
+
+
+def _yarn(plain: torch.Tensor, yarn: Yarn, theta: float) -> torch.Tensor:
+    """Blend with itself over `factor` by a ramp between two corrected dimensions (Peng et al. 2023; official inference/model.py,
+    precompute_freqs_cis).
+    """
+    dim = 2 * len(plain)
 
     def correction(rotations: float) -> float:
         wavelength = yarn.original_max_position_embeddings / (rotations * 2 * math.pi)
-        return dim * math.log(wavelength) / (2 * math.log(config.rope_theta))
+        return dim * math.log(wavelength) / (2 * math.log(theta))
 
     low = max(math.floor(correction(yarn.beta_fast)), 0)
     high = min(math.ceil(correction(yarn.beta_slow)), dim - 1)
     span = max(high - low, 0.001)
     ramp = ((torch.arange(dim // 2, dtype=torch.float32) - low) / span).clamp(0, 1)
     return plain / yarn.factor * ramp + plain * (1 - ramp)
+
+
+def _llama3(plain: torch.Tensor, scaling: Llama3) -> torch.Tensor:
+    """Keep what turns more than `high_freq_factor` times in the original context, divide what turns less than `low_freq_factor` times, blend
+    between (Llama 3.1's own code; transformers, _compute_llama3_parameters).
+    """
+    turns_in_context = scaling.original_max_position_embeddings * plain / (2 * math.pi)
+    span = scaling.high_freq_factor - scaling.low_freq_factor
+    keep = ((turns_in_context - scaling.low_freq_factor) / span).clamp(0, 1)
+    return plain / scaling.factor * (1 - keep) + plain * keep
 
 
 def turns(config: DeepseekConfig, length: int) -> torch.Tensor:
@@ -50,3 +67,11 @@ def interleaved(rows: torch.Tensor, config: DeepseekConfig) -> torch.Tensor:
     if config.rope_interleave:
         return rows
     return torch.stack(rows.chunk(2, -2), -2).flatten(-3, -2)
+
+
+def interleaved_heads(matrix: torch.Tensor, config: DeepseekConfig, before: int = 0) -> torch.Tensor:
+    """Rows [heads * (before + d_r), columns] of a projection to queries or keys, each head's last d_r rows in interleaved order; `before` rows of a
+    head do not rotate. A bias goes in as one column.
+    """
+    rows = matrix.unflatten(0, (-1, before + config.rope_dim))
+    return torch.cat((rows[:, :before], interleaved(rows[:, before:], config)), 1).flatten(0, 1)
