@@ -15,10 +15,11 @@ import torch
 
 from inference.batch import Batch, Cache, Sample, routing_arrays
 from inference.config import DeepseekConfig
-from inference.loader import checkpoint_hash, expected_shapes, load_weights
+from inference.loader import checkpoint_hash, load_weights
 from inference.model import DeepseekModel
 from inference.records import Completion, Finished, Forward, Routing, SamplingParams, Step
 from inference.sampling import choose, measure, sample_seed
+from inference.shapes import expected_shapes
 from inference.tokenizer import Tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -212,7 +213,9 @@ def _refuse_unknown(config: DeepseekConfig) -> None:
     if config.fp8_block:
         raise ValueError("quantised checkpoints are not supported; expand the weights to bfloat16 first")
     if config.model_type != "deepseek_v3" or config.moe_layer_freq != 1 or not config.n_routed_experts:
-        raise ValueError(f"model_type {config.model_type!r} is not supported; this engine runs deepseek_v3 with experts")
+        raise ValueError(
+            f"model_type {config.model_type!r} is not supported; this engine runs deepseek_v3 with experts"
+        )
 
 
 def facts(config: DeepseekConfig) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def make(folder, *, seed=0, eos_bias=0.0):
     from tokenizers.models import BPE
 
     from inference.config import DeepseekConfig
-    from inference.loader import expected_shapes
+    from inference.shapes import expected_shapes
     from workers.trainers.text import SPECIAL, save_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
