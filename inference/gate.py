@@ -62,7 +62,7 @@ def close_groups(choice_TE: torch.Tensor, config: DeepseekConfig) -> torch.Tenso
     """The scores that choose, `CLOSED` outside of the `topk_group` best groups [T, E]."""
     if config.topk_group == config.n_group:
         return choice_TE
-    grouped_TGX = choice_TE.view(len(choice_TE), config.n_group, -1)
+    grouped_TGX = choice_TE.view(len(choice_TE), config.n_group, config.n_routed_experts // config.n_group)
     best_TG = group_score(grouped_TGX, config).topk(config.topk_group, -1, sorted=False).indices
     closed_TG = torch.ones(grouped_TGX.shape[:2], dtype=torch.bool, device=choice_TE.device).scatter_(1, best_TG, False)
     return grouped_TGX.masked_fill(closed_TG[..., None], CLOSED).flatten(1)
@@ -93,7 +93,8 @@ def _detail(
         swapped_T = (~chosen_TE.gather(1, plain_TK)).sum(-1).to(torch.uint8)
     share_TE = scores_TE / scores_TE.sum(-1, keepdim=True)
     return RouteDetail(
-        open_groups=open_TE.view(len(open_TE), config.n_group, -1).amax(-1) > -math.inf,
+        open_groups=open_TE.view(len(open_TE), config.n_group, config.n_routed_experts // config.n_group).amax(-1)
+        > -math.inf,
         swapped=swapped_T,
         entropy=torch.special.entr(share_TE).sum(-1),
         margin=open_TE.gather(1, ids_TK).amin(-1) - refused_T,

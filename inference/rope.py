@@ -73,5 +73,5 @@ def interleaved_heads(matrix: torch.Tensor, config: DeepseekConfig, before: int 
     """Rows [heads * (before + d_r), columns] of a projection to queries or keys, each head's last d_r rows in interleaved order; `before` rows of a
     head do not rotate. A bias goes in as one column.
     """
-    rows = matrix.unflatten(0, (-1, before + config.rope_dim))
+    rows = matrix.view(-1, before + config.rope_dim, *matrix.shape[1:])
     return torch.cat((rows[:, :before], interleaved(rows[:, before:], config)), 1).flatten(0, 1)
