@@ -22,9 +22,9 @@ Expand = Callable[
 
 
 class Chunk(NamedTuple):
-    """`count` tokens in a row of one sequence; the `before` tokens that precede them lie in the cache at `slots` int64 [before]."""
+    """`length` tokens in a row of one sequence; the `before` tokens that precede them lie in the cache at `slots` int64 [before]."""
 
-    count: int
+    length: int
     before: int
     slots: torch.Tensor
 
@@ -68,9 +68,11 @@ class Place(NamedTuple):
 def prefill(q: torch.Tensor, place: Place, pool: torch.Tensor, expand: Expand, scale: float) -> torch.Tensor:
     """Causal attention of chunks of several sequences. `q` [T, H, .]; `pool` [slots, W] already has their own rows. Returns [T, H, V]."""
     assert isinstance(place.look, list)
-    sizes, out = [chunk.count for chunk in place.look], []
-    for part, slots, chunk in zip(q.split(sizes), place.slots.split(sizes), place.look, strict=True):
-        tiles = chunk.slots.split(TILE) if chunk.before else ()
+    sizes, out = [chunk.length for chunk in place.look], []
+    for part, slots, chunk in zip(
+        torch.split_with_sizes(q, sizes), torch.split_with_sizes(place.slots, sizes), place.look, strict=True
+    ):
+        tiles = torch.split(chunk.slots, TILE) if chunk.before else ()
         out.append(_causal(part, slots, tiles, lambda at: expand(pool[at]), scale))
     return torch.cat(out)
 

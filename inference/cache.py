@@ -5,7 +5,7 @@ Nothing is cleared: which slots mean something is for whoever hands out blocks t
 as slots are written.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class Cache:
         shape = (self.slots, config.cache_width)
         self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_hidden_layers + mtp)]
         self.level: Capture = False
-        self._ids: NDArray[np.uint8] | NDArray[np.uint16] | None = None
+        self._ids: NDArray[Any] | None = None
         self._weights: NDArray[np.float16] | None = None
         self._detail: RoutingDetail | None = None
 
@@ -37,7 +37,7 @@ class Cache:
         self.level = level if self.config.router_layers else False
         shape = (self.slots, len(self.config.router_layers))
         if self.level and self._ids is None:
-            kind = np.uint8 if self.config.n_routed_experts <= 256 else np.uint16
+            kind: type[np.uint8 | np.uint16] = np.uint8 if self.config.n_routed_experts <= 256 else np.uint16
             self._ids = np.empty((*shape, self.config.num_experts_per_tok), kind)
             self._weights = np.empty((*shape, self.config.num_experts_per_tok), np.float16)
         if self.level == "full" and self._detail is None:
@@ -58,10 +58,8 @@ class Cache:
                 rows = torch.stack([getattr(each.detail, name) for each in routed], 1)
                 getattr(self._detail, name)[at] = rows.cpu().numpy()
 
-    def routing(
-        self, slots: Rows
-    ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float16], RoutingDetail | None]:
-        """Expert ids [S, L, K], gate weights of that shape, and the detail where the level is "full", of the tokens at `slots`."""
+    def routing(self, slots: Rows) -> tuple[NDArray[Any], NDArray[np.float16], RoutingDetail | None]:
+        """Expert ids uint8 or uint16 [S, L, K], gate weights of that shape, and the detail where the level is "full", of the tokens at `slots`."""
         if self._ids is None or self._weights is None:
             shape = (len(slots), 0, self.config.num_experts_per_tok)
             return np.zeros(shape, np.uint8), np.zeros(shape, np.float16), None
@@ -77,7 +75,7 @@ class Cache:
         here, there = torch.from_numpy(source), torch.from_numpy(target)
         for layer in self.layers:
             layer[there.to(layer.device)] = layer[here.to(layer.device)]
-        kept = [self._ids, self._weights]
+        kept: list[NDArray[Any] | None] = [self._ids, self._weights]
         if self._detail is not None:
             kept += [self._detail.open_groups, self._detail.swapped, self._detail.entropy, self._detail.margin]
         for array in kept:

@@ -9,10 +9,10 @@ import torch
 from inference.attend import Chunk, Place, Seen
 from inference.cache import Cache
 from inference.config import DeepseekConfig
-from inference.experts import MoE, SwiGLU
+from inference.feedforward import MoE, SwiGLU
 from inference.gate import Routed
 from inference.gqa import GQA
-from inference.linear_new import Linear, Norm, Weights, vector
+from inference.linear_new import Linear, Norm, Weights, below, vector
 from inference.mla import MLA
 from inference.rope import turns
 
@@ -23,15 +23,12 @@ class Layer:
     def __init__(
         self, config: DeepseekConfig, weights: Weights, dtype: torch.dtype, *, routed: bool, kernels: bool
     ) -> None:
-        norm = lambda name: Norm(vector(weights, f"{name}.weight"), config.rms_norm_eps, kernels=kernels)  # noqa: E731
-        below: Weights = lambda name: weights(f"mlp.{name}")  # noqa: E731
         attention = MLA if config.is_mla else GQA
-        self.attention_norm = norm("input_layernorm")
-        self.attention = attention(config, lambda name: weights(f"self_attn.{name}"), dtype, kernels=kernels)
-        self.mlp_norm = norm("post_attention_layernorm")
-        self.mlp: SwiGLU | MoE = (
-            MoE(config, below, dtype, kernels=kernels) if routed else SwiGLU(below, "", kernels=kernels)
-        )
+        mlp = below(weights, "mlp.")
+        self.attention_norm = Norm.read(weights, "input_layernorm", config.rms_norm_eps, kernels=kernels)
+        self.attention = attention(config, below(weights, "self_attn."), dtype, kernels=kernels)
+        self.mlp_norm = Norm.read(weights, "post_attention_layernorm", config.rms_norm_eps, kernels=kernels)
+        self.mlp: SwiGLU | MoE = MoE(config, mlp, dtype, kernels=kernels) if routed else SwiGLU(mlp, kernels=kernels)
 
     def __call__(
         self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, *, detail: bool
@@ -73,13 +70,10 @@ class Decoder:
         self.config = config
         self.embedding = vector(weights, "model.embed_tokens.weight")
         self.layers = [
-            Layer(
-                config, lambda name, i=i: weights(f"model.layers.{i}.{name}"), dtype,  # type: ignore[misc]  # a default binds i
-                routed=i in config.router_layers, kernels=kernels,
-            )
+            Layer(config, below(weights, f"model.layers.{i}."), dtype, routed=config.has_router(i), kernels=kernels)
             for i in range(config.num_hidden_layers)
-        ]  # fmt: skip
-        self.norm = Norm(vector(weights, "model.norm.weight"), config.rms_norm_eps, kernels=kernels)
+        ]
+        self.norm = Norm.read(weights, "model.norm", config.rms_norm_eps, kernels=kernels)
         head = self.embedding if config.tie_word_embeddings else vector(weights, "lm_head.weight")
         self.head = Linear(head, kernels=kernels)
         self._turns = Turns(config, device)
@@ -102,7 +96,7 @@ class Decoder:
 
     def chunked(self, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk]) -> Place:
         """The place of chunks of prompts."""
-        return Place(self._turns.at(positions, max(each.before + each.count for each in chunks)), slots, chunks)
+        return Place(self._turns.at(positions, max(each.before + each.length for each in chunks)), slots, chunks)
 
     def single(self, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor) -> Place:
         """The place of single tokens."""

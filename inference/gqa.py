@@ -39,7 +39,8 @@ class GQA:
 
     def __call__(self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """[T, D] to the same, `residual` added; writes the tokens' keys and values into `pool` [slots, 2 G d]."""
-        q, k, v = self.w_in(x_TD).view(len(x_TD), -1, self.dim).split([self.heads, self.kv_heads, self.kv_heads], 1)
+        joined = self.w_in(x_TD).view(len(x_TD), -1, self.dim)
+        q, k, v = torch.split_with_sizes(joined, [self.heads, self.kv_heads, self.kv_heads], 1)
         q, k = (rotate(x, place.turn[:, None]).to(x_TD.dtype) for x in (q, k))
         pool[place.slots] = torch.cat((k, v), 1).flatten(1)
         if isinstance(place.look, Seen):

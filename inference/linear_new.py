@@ -18,6 +18,15 @@ Matrix = torch.Tensor | Fp8Weight
 Weights = Callable[[str], Matrix]  # a checkpoint name to its tensor
 
 
+def below(weights: Weights, prefix: str) -> Weights:
+    """The same weights, asked for by what follows `prefix`."""
+
+    def get(name: str) -> Matrix:
+        return weights(prefix + name)
+
+    return get
+
+
 def dense(matrix: Matrix, dtype: torch.dtype) -> torch.Tensor:
     """The matrix in `dtype`, expanded if it is kept in 8 bit."""
     return matrix.dense(dtype) if isinstance(matrix, Fp8Weight) else matrix
@@ -67,6 +76,11 @@ class Norm:
         self.weight, self.eps, self.kernels = weight, eps, kernels
         self.float_weight = weight * math.sqrt(len(weight))
         self.floor = torch.tensor(math.sqrt(len(weight) * eps))
+
+    @classmethod
+    def read(cls, weights: Weights, name: str, eps: float, *, kernels: bool) -> "Norm":
+        """The norm whose gain is `name`.weight."""
+        return cls(vector(weights, f"{name}.weight"), eps, kernels=kernels)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to the same."""

@@ -9,7 +9,7 @@ import torch
 from inference import native
 from inference.attend import BLOCK, Place, Seen, prefill
 from inference.config import DeepseekConfig
-from inference.linear_new import Linear, Matrix, Norm, Weights, dense, vector
+from inference.linear_new import Linear, Matrix, Norm, Weights, dense
 from inference.rope import interleaved, rotate
 
 
@@ -26,9 +26,8 @@ class MLA:
         self.widths = (first.shape[0], rank, c.qk_rope_head_dim)
         self.w_in = Linear(first, kv, kernels=kernels)
         self.w_qb = Linear(q, kernels=kernels) if c.q_lora_rank else None
-        norm = lambda name: Norm(vector(weights, f"{name}.weight"), c.latent_norm_eps, kernels=kernels)  # noqa: E731
-        self.q_norm = norm("q_a_layernorm") if c.q_lora_rank else None
-        self.kv_norm = norm("kv_a_layernorm")
+        self.q_norm = Norm.read(weights, "q_a_layernorm", c.latent_norm_eps, kernels=kernels) if c.q_lora_rank else None
+        self.kv_norm = Norm.read(weights, "kv_a_layernorm", c.latent_norm_eps, kernels=kernels)
         self.w_o = Linear(weights("o_proj.weight"), kernels=kernels)
         self.kv_b = weights("kv_b_proj.weight")
         if isinstance(self.kv_b, torch.Tensor):
@@ -67,7 +66,7 @@ class MLA:
         w_uk_HNC, w_uv_HVC = self.up()
 
         def expand(rows_SW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            latent_SC, k_rope_SR = rows_SW.split(self.widths[1:], -1)
+            latent_SC, k_rope_SR = torch.split_with_sizes(rows_SW, self.widths[1:], -1)
             k_nope = torch.einsum("sc,hnc->shn", latent_SC, w_uk_HNC)
             k = torch.cat((k_nope, k_rope_SR[:, None].expand(-1, self.heads, -1)), -1)
             return k, torch.einsum("sc,hvc->shv", latent_SC, w_uv_HVC)

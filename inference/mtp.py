@@ -9,7 +9,7 @@ from inference.attend import Chunk, Place
 from inference.cache import Cache
 from inference.config import DeepseekConfig
 from inference.decoder import Decoder, Layer
-from inference.linear_new import Linear, Norm, Weights, vector
+from inference.linear_new import Linear, Norm, Weights, below
 
 
 class MTP:
@@ -18,12 +18,13 @@ class MTP:
     def __init__(self, decoder: Decoder, weights: Weights, dtype: torch.dtype, *, kernels: bool = False) -> None:
         config: DeepseekConfig = decoder.config
         self.decoder, self.index = decoder, config.num_hidden_layers
-        below: Weights = lambda name: weights(f"model.layers.{self.index}.{name}")  # noqa: E731
-        norm = lambda name: Norm(vector(below, f"{name}.weight"), config.rms_norm_eps, kernels=kernels)  # noqa: E731
-        self.enorm, self.hnorm = norm("enorm"), norm("hnorm")
-        self.eh_proj = Linear(below("eh_proj.weight"), kernels=kernels)
-        self.layer = Layer(config, below, dtype, routed=config.n_routed_experts > 0, kernels=kernels)
-        self.norm = norm("shared_head.norm")
+        own = below(weights, f"model.layers.{self.index}.")
+        self.enorm, self.hnorm, self.norm = (
+            Norm.read(own, name, config.rms_norm_eps, kernels=kernels)
+            for name in ("enorm", "hnorm", "shared_head.norm")
+        )
+        self.eh_proj = Linear(own("eh_proj.weight"), kernels=kernels)
+        self.layer = Layer(config, own, dtype, routed=config.has_router(self.index), kernels=kernels)
 
     def prefill(
         self,
