@@ -44,7 +44,9 @@ class RoutingDetail:
     open_groups: NDArray[np.bool_]  # [S, L, G]: the groups whose experts could be chosen
     swapped: NDArray[np.uint8]  # [S, L]: experts chosen with the correction bias that would not be without it
     entropy: NDArray[np.float32]  # [S, L], nats, of the scores divided by their sum over all experts
-    margin: NDArray[np.float32]  # [S, L]: last chosen minus best refused of the scores that chose; inf where none was refused
+    margin: NDArray[
+        np.float32
+    ]  # [S, L]: last chosen minus best refused of the scores that chose; inf where none was refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Completion:
     finish_reason: str  # "stop" | "length" | "cancelled"
     routing: Routing | None  # None without capture, and of a cancelled sample that was not running
     seed: int  # reproduces this sample alone: generate([prompt], ..., seeds=[[seed]])
-    accepted: NDArray[np.bool_] | None = None  # [T]: the token had been drafted, and was what was sampled; None without drafts
+    accepted: NDArray[np.bool_] | None = (
+        None  # [T]: the token had been drafted, and was what was sampled; None without drafts
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,15 +11,36 @@ from numpy.typing import NDArray
 from inference.records import SamplingParams
 
 
+class Sampled(NamedTuple):
+    """A token a row, with what the untempered distribution says of it."""
+
+    tokens: torch.Tensor  # int64 [B]
+    logprobs: torch.Tensor  # float32 [B]
+    entropies: torch.Tensor  # float32 [B]
+
+
+def sample_seeds(seed: int, prompt: Sequence[int], n: int) -> list[int]:
+    """The seeds of a prompt's samples, below 2^63: SHA-256 of the request's seed, the sample's number and the prompt's tokens."""
+    tokens = ",".join(map(str, prompt))
+    digests = (hashlib.sha256(f"{seed}:{sample}:{tokens}".encode()).digest() for sample in range(n))
+    return [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
+
+
 def sample_seed(seed: int, prompt: Sequence[int], sample: int) -> int:
-    """The seed of one sample, below 2^63: SHA-256 of the request's seed, the prompt's tokens and the sample's number."""
-    text = f"{seed}:{sample}:" + ",".join(map(str, prompt))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    """The seed of one sample: the last of `sample_seeds`."""
+    return sample_seeds(seed, prompt, sample + 1)[sample]
 
 
 def uniforms(seed: int, count: int) -> NDArray[np.float64]:
     """`count` draws from [0, 1): the t-th is spent on the t-th token (Philox 4x64, Salmon et al. 2011)."""
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
+
+
+def sample(logits_BV: torch.Tensor, params: SamplingParams, draws_B: torch.Tensor) -> Sampled:
+    """The one way from logits float32 [B, V] and draws float64 [B] to tokens: each spends its own draw."""
+    tokens_B = choose(logits_BV, params, draws_B)
+    logprobs_BV, entropies_B = measure(logits_BV)
+    return Sampled(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropies_B)
 
 
 def measure(logits_BV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

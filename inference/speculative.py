@@ -1,0 +1,89 @@
+"""Speculative decoding with one drafted token, lossless: the draft only saves a pass, it never decides.
+
+Every token is what its own draw gives under the model's distribution, drafted or not, so the output with drafts is the output without them, token
+for token, greedy or sampled. A pass runs [newest token, draft]. If the token sampled after the first is the draft, the logits after the second
+are those of the text as it now stands and give one more token. The draft is what the same draw gives under the MTP layer's distribution,
+which makes the two agree more often than two draws would (a coupling; compare Leviathan et al. 2023, which accepts at random instead).
+
+To guess t_{i+2} the MTP layer is fed the state at position i and t_{i+1} (V3 eq. 21). It must be fed every position once, so a sample whose draft
+was accepted owes it two.
+"""
+
+from collections.abc import Sequence as Row
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inference.filling import Model
+from inference.mtp import MTP
+from inference.running import Running
+from inference.sampling import choose, sample
+from inference.sequence import Ints, Sequence
+
+
+class Owed:
+    """What the MTP layer has not seen, an index a running sample: the states at one or two positions and the tokens that follow them."""
+
+    def __init__(self, width: int, like: torch.Tensor) -> None:
+        self.hidden = like.new_empty((0, 2, width))  # [B, 2, D]
+        self.tokens = np.empty((0, 2), np.int64)
+        self.start = np.empty(0, np.int64)  # [B] position of the first
+        self.twice = np.empty(0, np.bool_)  # [B] whether the second counts
+
+    def add(self, sequences: Row[Sequence], running: Running, part: slice) -> None:
+        """Samples `part` of `running` have joined, each with its newest token known."""
+        first = torch.stack([s.hidden for s in sequences if s.hidden is not None])
+        assert len(first) == len(sequences)
+        self.hidden = torch.cat((self.hidden, torch.stack((first, first), 1)))
+        tokens = running.tokens[part]
+        self.tokens = np.concatenate((self.tokens, np.stack((tokens, tokens), 1)))
+        self.start = np.concatenate((self.start, running.positions[part] - 1))
+        self.twice = np.concatenate((self.twice, np.zeros(len(sequences), np.bool_)))
+
+    def leave(self, staying: NDArray[np.bool_]) -> None:
+        """Only these samples stay."""
+        self.hidden = self.hidden[torch.from_numpy(staying).to(self.hidden.device)]
+        self.tokens, self.start, self.twice = self.tokens[staying], self.start[staying], self.twice[staying]
+
+
+def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
+    """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]."""
+    counts = np.ones((len(running), 2), np.bool_)
+    counts[:, 1] = owed.twice
+    at = np.flatnonzero(counts)
+    row = at >> 1
+    positions = owed.start[row] + (at & 1)
+    out = mtp.decode(
+        owed.hidden.flatten(0, 1)[model.put(at)], model.put(owed.tokens.reshape(-1)[at]), model.put(positions),
+        model.put(running.slots(row, positions)), model.put(running.tables[row]), cache=model.cache,
+    )  # fmt: skip
+    lasts = np.cumsum(1 + owed.twice) - 1
+    logits_BV = model.decoder.logits(out[model.put(lasts)])
+    return choose(logits_BV, running.records.params, running.draws(running.places))
+
+
+def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> tuple[Ints, NDArray[np.bool_]]:
+    """Run each newest token with its draft behind it, and write down the one or two tokens that follow: tokens [B, 2], and whether the
+    draft was right [B], without which the second token means nothing.
+    """
+    count = len(running)
+    guesses = drafts.cpu().numpy()
+    row = np.repeat(running.index, 2)
+    tokens = np.stack((running.tokens, guesses), 1)
+    positions = np.stack((running.positions, running.positions + 1), 1).reshape(-1)
+    hidden = model.decoder.decode(
+        model.put(tokens.reshape(-1)), model.put(positions), model.put(running.slots(row, positions)),
+        model.put(running.tables[row]), model.cache,
+    )  # fmt: skip
+    places = np.stack((running.places, running.places + 1), 1).reshape(-1)
+    sampled = sample(model.decoder.logits(hidden), running.records.params, running.draws(places))
+    found = sampled.tokens.cpu().numpy().reshape(count, 2)
+    right = found[:, 0] == guesses
+    running.write(places, sampled)  # what a wrong draft gave stands past the end, until the next token overwrites it
+    accepted = running.records.accepted
+    assert accepted is not None
+    accepted.reshape(-1)[places] = np.stack((right, np.zeros(count, np.bool_)), 1).reshape(-1)
+    owed.hidden, owed.tokens, owed.twice = hidden.view(count, 2, -1), found, right
+    owed.start = running.positions.copy()
+    return found, right
