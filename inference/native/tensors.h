@@ -1,0 +1,78 @@
+// From torch's tensors to addresses, checked: a wrong shape or dtype is an error that names the argument.
+#pragma once
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <array>
+#include <optional>
+
+#include "team.h"
+
+namespace sluice {
+
+using torch::stable::Tensor;
+using Scalar = torch::headeronly::ScalarType;
+constexpr int64_t ANY = -1;
+
+template <class T>
+struct Kind;
+template <>
+struct Kind<float> {
+  static constexpr Scalar scalar = Scalar::Float;
+  static constexpr const char* name = "float32";
+};
+template <>
+struct Kind<double> {
+  static constexpr Scalar scalar = Scalar::Double;
+  static constexpr const char* name = "float64";
+};
+template <>
+struct Kind<int64_t> {
+  static constexpr Scalar scalar = Scalar::Long;
+  static constexpr const char* name = "int64";
+};
+template <>
+struct Kind<int32_t> {
+  static constexpr Scalar scalar = Scalar::Int;
+  static constexpr const char* name = "int32";
+};
+
+// Address of a tensor on the CPU with `dims` (ANY where any size will do); rows may be strided where `strided`.
+template <class T, size_t D>
+T* address(const Tensor& t, const char* name, const std::array<int64_t, D>& dims, bool strided = false) {
+  STD_TORCH_CHECK(t.is_cpu(), name, " must be on the CPU");
+  STD_TORCH_CHECK(t.scalar_type() == Kind<T>::scalar, name, " must be ", Kind<T>::name);
+  STD_TORCH_CHECK(t.dim() == static_cast<int64_t>(D), name, " must have ", D, " dimensions, got ", t.dim());
+  for (size_t i = 0; i < D; ++i)
+    STD_TORCH_CHECK(dims[i] == ANY || t.size(i) == dims[i], name, ": dimension ", i, " must be ", dims[i], ", got ", t.size(i));
+  const bool dense = strided ? t.size(D - 1) <= 1 || t.stride(D - 1) == 1 : t.is_contiguous();
+  STD_TORCH_CHECK(dense, name, strided ? ": the last dimension must be contiguous" : " must be contiguous");
+  return static_cast<T*>(t.data_ptr());
+}
+
+template <class T, size_t D>
+const T* maybe(const std::optional<Tensor>& t, const char* name, const std::array<int64_t, D>& dims) {
+  return t ? address<T>(*t, name, dims) : nullptr;
+}
+
+template <size_t D>
+Tensor empty_tensor(const std::array<int64_t, D>& dims, Scalar scalar = Scalar::Float) {
+  std::array<int64_t, D> strides;
+  int64_t stride = 1;
+  for (size_t i = D; i-- > 0;) {
+    strides[i] = stride;
+    stride *= dims[i];
+  }
+  AtenTensorHandle handle;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(D, dims.data(), strides.data(), static_cast<int32_t>(scalar),
+                                                         aoti_torch_device_type_cpu(), 0, &handle));
+  return Tensor(handle);
+}
+
+// How many threads an operation of so many multiply-adds gets.
+inline int team_size(double multiply_adds) {
+  return threads_for(multiply_adds, static_cast<int>(torch::stable::get_num_threads()));
+}
+
+}  // namespace sluice
