@@ -54,7 +54,7 @@ def take_stock(shards: Shards, config: DeepseekConfig, *, mtp: bool) -> Inventor
     _refuse_absurd(shards, config)
     left_out, has_mtp = _mtp(shards, config, wanted=mtp)
     shapes = expected_shapes(config) | (mtp_shapes(config) if has_mtp else {})
-    eight_bit = frozenset(name for name in shapes if name in found and found[name].dtype == EIGHT_BIT)
+    eight_bit = frozenset(n for n in shapes if n in found and found[n].dtype == EIGHT_BIT and PROJECTION.fullmatch(n))
     scales: Shapes = {}
     if config.fp8_block is not None:
         block = config.fp8_block
@@ -140,7 +140,7 @@ def _wrong_kind(
     wrong = [
         f"{name} ({found[name].dtype})"
         for name in known
-        if name in found and found[name].dtype not in FLOATS and not (name in eight_bit and PROJECTION.fullmatch(name))
+        if name in found and found[name].dtype not in FLOATS and name not in eight_bit
     ]
     if wrong:
         problems.append(f"has tensors of a kind that is not read here: {some(wrong)}. Take floats of 16 or 32 bit.")

@@ -106,7 +106,7 @@ def _index(path: Path) -> dict[str, str]:
     places = read_json(path / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{path / INDEX} has no weight_map of tensor names to file names")
-    if outside := {name for name in places.values() if Path(name).name != name or "\0" in name}:
+    if outside := {name for name in places.values() if Path(name).name != name or "\0" in name or name in ("", "..")}:
         raise ValueError(f"{path / INDEX} names a file outside its directory: {some(map(repr, sorted(outside)))}")
     if (path / SINGLE).exists() and SINGLE not in places.values():
         raise ValueError(f"{path} holds {SINGLE} and an index of other files; remove the one that is not meant")
