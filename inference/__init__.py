@@ -1,6 +1,7 @@
 """Our DeepSeek family in torch: the public face. No web, no database; token ids in, numpy records out."""
 
-from inference.engine import Engine, facts, set_threads
+from inference.engine import Engine, set_threads
+from inference.facts import facts, facts_of
 from inference.loader import checkpoint_hash
 from inference.records import Completion, Finished, Forward, Routing, SamplingParams, Step
 from inference.tokenizer import Tokenizer
@@ -16,5 +17,6 @@ __all__ = [
     "Tokenizer",
     "checkpoint_hash",
     "facts",
+    "facts_of",
     "set_threads",
 ]

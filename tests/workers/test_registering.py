@@ -13,6 +13,8 @@ def test_registering_reads_facts_hash_examples_and_card(engine, folder):
     row = Engine.objects.get(name="random")
 
     assert (row.facts["layers"], row.facts["n_routed_experts"], row.facts["context"]) == (3, 8, 256)
+    assert row.facts["active_parameters"] < row.facts["parameters"]
+    assert row.can_routing_ids
     assert len(row.checkpoint_hash) == 64
     assert row.examples == checkpoint.EXAMPLES
     assert row.description.startswith("It says nothing that anyone could use.")

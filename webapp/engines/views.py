@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.accounts.access import MemberRequest, role_required
 from webapp.accounts.models import Role
-from webapp.engines import queries
+from webapp.engines import queries, words
 
 
 @require_safe
@@ -25,7 +25,7 @@ def detail(request: MemberRequest, engine_id: int) -> HttpResponse:
     returns = [engine.can_logprobs, engine.can_routing_ids, engine.can_routing_weights]
     context = {
         "engine": engine,
-        "facts": engine.facts,
+        "rows": words.rows(engine.facts),
         "returns_text_only": not any(returns),
         "runs": queries.runs_of(engine),
         "may_ask": request.user.may(Role.EDITOR),

@@ -33,6 +33,31 @@ def test_the_list_shows_each_engine_with_its_size(member, engine):
     assert "3,254,112 parameters, 6 layers, top 4 of 16 experts" in text
 
 
+def test_the_list_says_that_a_dense_model_has_no_experts(member, db):
+    factories.engine("dense", facts={"parameters": 7, "layers": 2, "n_routed_experts": 0})
+    assert "7 parameters, 2 layers, no experts" in member.get(reverse("engines:list")).content.decode()
+
+
+def test_the_page_sets_the_cache_against_other_kinds_of_attention(member, engine):
+    engine.facts |= {
+        "cache_bytes_per_token": 640,
+        "cache_bytes_per_token_mha": 2048,
+        "cache_bytes_per_token_gqa": 1024,
+        "gqa_groups": 2,
+    }
+    engine.facts |= {"scoring_func": "sigmoid", "topk_method": "noaux_tc", "correction_bias": True, "mtp_depth": 0}
+    engine.save()
+    text = member.get(reverse("engines:detail", args=[engine.pk])).content.decode()
+    for words in (
+        "640 bytes a token",
+        "3.2 times as much",
+        "were it GQA-2",
+        "sigmoid of each expert",
+        "Multi-token prediction",
+    ):
+        assert words in text
+
+
 def test_an_empty_list_says_how_to_get_one(member):
     assert "load_starter" in member.get(reverse("engines:list")).content.decode()
 

@@ -10,7 +10,7 @@ from workers.registering import register
 
 
 class Command(BaseCommand):
-    help = "Register a Hugging Face checkpoint directory of DeepSeek-V3 architecture as an engine."
+    help = "Register a Hugging Face checkpoint directory of the DeepSeek family as an engine."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
@@ -22,6 +22,5 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         facts = engine.facts
-        self.stdout.write(
-            f"{engine.name}: {facts['parameters']:,} parameters, {facts['layers']} layers, {facts['n_routed_experts']} experts"
-        )
+        experts = f"{facts['n_routed_experts']} experts" if facts["n_routed_experts"] else "no experts"
+        self.stdout.write(f"{engine.name}: {facts['parameters']:,} parameters, {facts['layers']} layers, {experts}")
