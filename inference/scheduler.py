@@ -53,7 +53,8 @@ class Scheduler:
         budget: int,
     ) -> None:
         """`stops` bool [V] marks tokens that end a sample; at most `rows` samples run at once; a prefill pass takes `budget` tokens."""
-        self.model, self.params, self.stops, self.capture, self.counts = model, params, stops, capture, counts
+        self.model, self.params, self.stops, self.counts = model, params, stops, counts
+        self.capture = capture if model.decoder.config.router_layers else False
         self.records = Records(min(rows, len(prompts) * params.n), params, drafts=model.mtp is not None)
         self.running = Running(self.records, model.device)
         self.owed = Owed(model.decoder.config.hidden_size, model.decoder.embedding) if model.mtp else None
@@ -66,7 +67,8 @@ class Scheduler:
         try:
             while self.arrivals or len(self.running):
                 with torch.inference_mode():  # never across a yield: the caller would find itself in it
-                    self.model.cache.capture(self.capture)
+                    if self.model.cache.level != self.capture:  # another stream of the engine has been at it
+                        self.model.cache.capture(self.capture)
                     step = self._next()
                     stopped = should_stop()
                     if stopped:
@@ -139,16 +141,19 @@ class Scheduler:
         running = self.running
         assert self.model.mtp is not None
         tokens, right = verify(self.model, running, owed, draft(self.model, self.model.mtp, running, owed))
-        two = right & ~self.stops[tokens[:, 0]] & (running.places + 1 < running.ends)
+        two = right & ~self.stops[tokens[:, 0]]
+        two &= running.places + 1 < running.ends
         self.counts.passes += 1
         self.counts.drafted += len(running)
         self.counts.accepted += int(right.sum())
         running.positions += 1 + two
         running.places += 1 + two
         running.tokens[:] = np.where(two, tokens[:, 1], tokens[:, 0])
-        taken = np.stack((np.ones_like(two), two), 1).reshape(-1)
+        taken = np.ones((len(running), 2), np.bool_)
+        taken[:, 1] = two
         twice = chain.from_iterable(zip(running.who, running.who, strict=True))
-        return Step(list(compress(twice, taken.tolist())), tokens.reshape(-1)[taken].tolist(), self._finish())
+        rows = list(compress(twice, taken.reshape(-1).tolist()))
+        return Step(rows, tokens[taken].tolist(), self._finish())
 
     def _make_room(self, ahead: int) -> None:
         """A block for everyone whose newest token, or `ahead` more, begins one; the youngest give way when there is none."""

@@ -72,6 +72,8 @@ class Records:
     def open(self, seed: int) -> int:
         """A free row, with the draws of `seed`."""
         row = self.free.pop()
+        if self.accepted is not None:
+            self.accepted[row] = False
         if self.params.temperature > 0:
             self.draws[row] = uniforms(seed, self.width)
         return row

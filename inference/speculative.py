@@ -22,6 +22,9 @@ from inference.sampling import choose, sample
 from inference.sequence import Ints, Sequence
 
 
+PAIR = np.arange(2)
+
+
 class Owed:
     """What the MTP layer has not seen, an index a running sample: the states at one or two positions and the tokens that follow them."""
 
@@ -51,39 +54,38 @@ def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
     """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]."""
     counts = np.ones((len(running), 2), np.bool_)
     counts[:, 1] = owed.twice
-    at = np.flatnonzero(counts)
+    at = counts.reshape(-1).nonzero()[0]
     row = at >> 1
     positions = owed.start[row] + (at & 1)
     out = mtp.decode(
-        owed.hidden.flatten(0, 1)[model.put(at)], model.put(owed.tokens.reshape(-1)[at]), model.put(positions),
+        owed.hidden.flatten(0, 1).index_select(0, model.put(at)), model.put(owed.tokens.reshape(-1)[at]), model.put(positions),
         model.put(running.slots(row, positions)), model.put(running.tables[row]), cache=model.cache,
     )  # fmt: skip
-    lasts = np.cumsum(1 + owed.twice) - 1
-    logits_BV = model.decoder.logits(out[model.put(lasts)])
-    return choose(logits_BV, running.records.params, running.draws(running.places))
+    if len(at) > len(running):
+        out = out.index_select(0, model.put(np.cumsum(1 + owed.twice) - 1))
+    return choose(model.decoder.logits(out), running.records.params, running.draws(running.places))
 
 
 def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> tuple[Ints, NDArray[np.bool_]]:
     """Run each newest token with its draft behind it, and write down the one or two tokens that follow: tokens [B, 2], and whether the
     draft was right [B], without which the second token means nothing.
     """
-    count = len(running)
     guesses = drafts.cpu().numpy()
-    row = np.repeat(running.index, 2)
-    tokens = np.stack((running.tokens, guesses), 1)
-    positions = np.stack((running.positions, running.positions + 1), 1).reshape(-1)
+    row = running.index.repeat(2)
+    tokens = np.empty((len(running), 2), np.int64)
+    tokens[:, 0], tokens[:, 1] = running.tokens, guesses
+    positions = (running.positions[:, None] + PAIR).reshape(-1)
     hidden = model.decoder.decode(
         model.put(tokens.reshape(-1)), model.put(positions), model.put(running.slots(row, positions)),
         model.put(running.tables[row]), model.cache,
     )  # fmt: skip
-    places = np.stack((running.places, running.places + 1), 1).reshape(-1)
+    places = (running.places[:, None] + PAIR).reshape(-1)
     sampled = sample(model.decoder.logits(hidden), running.records.params, running.draws(places))
-    found = sampled.tokens.cpu().numpy().reshape(count, 2)
+    # what a wrong draft gave stands past the end of the records, until the next token overwrites it
+    found = running.write(places, sampled).reshape(-1, 2)
     right = found[:, 0] == guesses
-    running.write(places, sampled)  # what a wrong draft gave stands past the end, until the next token overwrites it
-    accepted = running.records.accepted
-    assert accepted is not None
-    accepted.reshape(-1)[places] = np.stack((right, np.zeros(count, np.bool_)), 1).reshape(-1)
-    owed.hidden, owed.tokens, owed.twice = hidden.view(count, 2, -1), found, right
+    assert running.records.accepted is not None
+    running.records.accepted.reshape(-1)[running.places] = right
+    owed.hidden, owed.tokens, owed.twice = hidden.unflatten(0, (-1, 2)), found, right
     owed.start = running.positions.copy()
     return found, right

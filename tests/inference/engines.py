@@ -1,0 +1,29 @@
+"""Engines around random small models, with a cache as small as a test wants."""
+
+from pathlib import Path
+
+import torch
+
+from inference.cache import Cache
+from inference.engine import Engine
+from tests.inference.models import config, with_mtp
+
+DRAFTS = "v3 with a query latent and mtp"
+
+
+def engine(kind: str = "v3", *, blocks: int = 400, **changes) -> Engine:
+    """An engine of one of `models.KINDS` with `blocks` blocks of 16 tokens, without tokenizer."""
+    c = config(kind, **changes)
+    decoder, mtp = with_mtp(c)
+    cache = Cache(c, blocks, torch.float32, "cpu", int(mtp is not None))
+    return Engine(Path("random"), decoder, mtp, None, cache)
+
+
+def tokens(outs) -> list[list[list[int]]]:
+    """The token ids of a request's completions."""
+    return [[completion.token_ids for completion in group] for group in outs]
+
+
+def free_blocks(engine: Engine) -> int:
+    """How many blocks nobody holds."""
+    return engine._model.blocks.free
