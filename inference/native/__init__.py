@@ -7,6 +7,8 @@ RuntimeError that names the argument.
 Shapes: T tokens, D hidden, K inputs, N outputs, P = ceil(N / 16) panels.
 """
 
+# ruff: noqa: PLR0917  # a kernel takes its tensors in order
+
 import functools
 import logging
 
@@ -43,4 +45,64 @@ def linear(
 ) -> torch.Tensor:
     """The product x W^T + bias + residual, [T, N]; rows of x may be strided."""
     out: torch.Tensor = torch.ops.sluice.linear.default(x_TK, packed, n, bias_N, residual_TN)
+    return out
+
+
+def rms_norm(x_TD: torch.Tensor, gain_D: torch.Tensor, eps: float) -> torch.Tensor:
+    """Root-mean-square norm of each row, times the gain, [T, D]; rows of x may be strided."""
+    out: torch.Tensor = torch.ops.sluice.rms_norm.default(x_TD, gain_D, eps)
+    return out
+
+
+def latents(
+    joined: torch.Tensor,
+    gain_C: torch.Tensor,
+    eps: float,
+    turn: torch.Tensor,
+    slots_T: torch.Tensor,
+    pool: torch.Tensor,
+) -> None:
+    """Write the normed latent and the rotated shared key of each token into its row of `pool` [slots, C + R].
+
+    `joined` [T, C + R], its rows may be strided; `turn` complex64 [T, R / 2] turns pairs (0, 1), (2, 3), ...; `slots_T` int64.
+    """
+    torch.ops.sluice.latents.default(joined, gain_C, eps, turn, slots_T, pool)
+
+
+def rotate_queries(q: torch.Tensor, heads: int, nope: int, turn: torch.Tensor) -> torch.Tensor:
+    """Queries [T, H (N + R)], rows may be strided, to [T, H, N + R] with the last R of each head turned by `turn` complex64 [T, R / 2]."""
+    out: torch.Tensor = torch.ops.sluice.rotate_queries.default(q, heads, nope, turn)
+    return out
+
+
+def swiglu(
+    x_TD: torch.Tensor,
+    packed_in: torch.Tensor,
+    packed_out: torch.Tensor,
+    inter: int,
+    residual_TD: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """down(silu(gate x) * up x) + residual, [T, D]. `packed_in` is `pack` of gate and up stacked [2I, D], `packed_out` of down [D, I]."""
+    out: torch.Tensor = torch.ops.sluice.swiglu.default(x_TD, packed_in, packed_out, inter, residual_TD)
+    return out
+
+
+def experts(
+    x_TD: torch.Tensor,
+    ids_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    packed_in: torch.Tensor,
+    packed_out: torch.Tensor,
+    inter: int,
+    base_TD: torch.Tensor | None = None,
+    shared: tuple[torch.Tensor, torch.Tensor, int] | None = None,
+) -> torch.Tensor:
+    """A whole feed-forward with experts: base + shared(x) + sum over the chosen of weight * expert(x), [T, D], added in that order.
+
+    `ids_TK` int64. `packed_in`, `packed_out` hold each expert's as in `swiglu`, the expert first; `shared` is the shared expert's two and its width.
+    """
+    shared_in, shared_out, shared_inter = shared or (None, None, 0)
+    out: torch.Tensor = torch.ops.sluice.experts.default(
+        x_TD, ids_TK, weights_TK, packed_in, packed_out, inter, base_TD, shared_in, shared_out, shared_inter
+    )
     return out

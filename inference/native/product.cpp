@@ -68,14 +68,4 @@ void pack(const float* w, int64_t n, int64_t depth, float* packed) {
       for (int64_t i = 0; i < PANEL; ++i) *packed++ = p * PANEL + i < n ? w[(p * PANEL + i) * depth + k] : 0.0f;
 }
 
-// Rows [gate; up] of a SwiGLU, eight of each to a panel, so that a panel's sums give eight finished numbers.
-void pack_pairs(const float* w, int64_t inter, int64_t depth, float* packed) {
-  for (int64_t p = 0; p < (inter + 7) / 8; ++p)
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t i = 0; i < PANEL; ++i) {
-        const int64_t column = p * 8 + i % 8;
-        *packed++ = column < inter ? w[(i / 8 * inter + column) * depth + k] : 0.0f;
-      }
-}
-
 }  // namespace sluice

@@ -98,6 +98,5 @@ struct Linear {
 };
 void linear(Team team, const Linear& f);
 void pack(const float* w, int64_t n, int64_t depth, float* packed);
-void pack_pairs(const float* w, int64_t inter, int64_t depth, float* packed);
 
 }  // namespace sluice

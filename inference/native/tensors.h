@@ -51,6 +51,14 @@ T* address(const Tensor& t, const char* name, const std::array<int64_t, D>& dims
   return static_cast<T*>(t.data_ptr());
 }
 
+// Rotations, complex64 [rows, pairs], as (cos, sin) after each other.
+inline const float* turn_address(const Tensor& turn, const std::array<int64_t, 2>& dims) {
+  STD_TORCH_CHECK(turn.scalar_type() == Scalar::ComplexFloat, "turn must be complex64");
+  STD_TORCH_CHECK(turn.is_cpu() && turn.is_contiguous(), "turn must be contiguous on the CPU");
+  STD_TORCH_CHECK(turn.dim() == 2 && turn.size(0) == dims[0] && turn.size(1) == dims[1], "turn must be [", dims[0], ", ", dims[1], "]");
+  return static_cast<const float*>(turn.data_ptr());
+}
+
 template <class T, size_t D>
 const T* maybe(const std::optional<Tensor>& t, const char* name, const std::array<int64_t, D>& dims) {
   return t ? address<T>(*t, name, dims) : nullptr;

@@ -26,7 +26,7 @@ Tensor op_linear(const Tensor& x, const Tensor& packed, int64_t n, const std::op
 
 }  // namespace sluice
 
-STABLE_TORCH_LIBRARY(sluice, m) {
+STABLE_TORCH_LIBRARY_FRAGMENT(sluice, m) {
   m.def("pack(Tensor w) -> Tensor");
   m.def("linear(Tensor x, Tensor packed, int n, Tensor? bias, Tensor? residual) -> Tensor");
 }
