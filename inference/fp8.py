@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 Q_DTYPE = torch.float8_e4m3fn
+HALF = 2.0 ** (15 - 7)  # e4m3 counts its exponent from 7, float16 from 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,24 @@ class Fp8Weight:
         """The matrix itself, [M, N] in `dtype`: the products are made in float32 and rounded once."""
         rows, columns = self.shape
         height, width = self.block
-        out = self.q.to(torch.float32)
-        along = self.scale.repeat_interleave(width, 1)[:, :columns]  # [blocks of rows, N]
-        whole = rows // height
-        out[: whole * height].view(whole, height, columns).mul_(along[:whole, None])
-        if rows % height:
-            out[whole * height :].mul_(along[whole])
-        return out.to(dtype)
+        scale = self.scale.repeat_interleave(width, 1)[:, :columns]  # [blocks of rows, N]
+        if self.q.device.type != "cpu":
+            return (self.q.to(torch.float32) * scale.repeat_interleave(height, 0)[:rows]).to(dtype)
+        scale = scale * HALF  # exact
+        out = torch.empty(rows, columns, dtype=dtype)
+        # a strip of blocks at a time, so that what is made on the way stays in the processor's cache
+        for block, top in enumerate(range(0, rows, height)):
+            strip = slice(top, top + height)
+            out[strip] = _halves(self.q[strip]).to(torch.float32).mul_(scale[block])
+        return out
+
+
+def _halves(q: torch.Tensor) -> torch.Tensor:
+    """float16 of e4m3 / HALF, exactly: sign, exponent and mantissa stand there as here, seven bits further up. On a CPU several times as fast
+    as torch's own conversion. NaN, which no weight is, would become a number.
+    """
+    bits = q.view(torch.int8).to(torch.int16).mul_(1 << 7).bitwise_and_(~(1 << 14))
+    return bits.view(torch.float16)
 
 
 def scale_shape(shape: tuple[int, ...], block: tuple[int, int]) -> tuple[int, int]:

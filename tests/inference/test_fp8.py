@@ -46,6 +46,15 @@ def test_ragged_matrices_of_released_models_come_back(shape, grid):
     assert 0.02 < error < 0.03  # 2.6 % for N(0, 0.02): three bits of mantissa
 
 
+def test_every_code_is_the_number_that_torch_reads():
+    q = torch.arange(256, dtype=torch.uint8).view(Q_DTYPE)[None]
+    numbers = ~q.float().isnan()
+    assert numbers.sum() == 254
+    one = Fp8Weight(q, torch.ones(1, 2)).dense(torch.float32)
+    assert torch.equal(one[numbers], q.float()[numbers])
+    assert torch.equal(one[numbers].signbit(), q.float()[numbers].signbit())  # -0.0 too
+
+
 def test_dividing_by_the_scale_is_caught():
     original = torch.randn(130, 140) * 0.02
     weight = quantise(original, (128, 128))
