@@ -12,7 +12,7 @@ from inference.config import DeepseekConfig
 from inference.feedforward import MoE, SwiGLU
 from inference.gate import Routed
 from inference.gqa import GQA
-from inference.linear_new import Linear, Norm, Weights, below, vector
+from inference.linear import Linear, Norm, Weights, below, vector
 from inference.mla import MLA
 from inference.rope import turns
 

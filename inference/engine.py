@@ -1,11 +1,11 @@
-"""Engine: a loaded checkpoint that samples, streams, and runs a text as it stands. Token ids in, numpy records out.
+"""Engine: a loaded checkpoint that samples, streams, replays, and runs a text as it stands. Token ids in, numpy records out.
 
-Left out of this first cut: continuous batching, prefix reuse, chunked prefill, multi-token prediction. A request is one batch, whose rows leave as they finish.
-
-A sample depends on its prompt and its seed alone. Its draws do not know the batch; its logits agree with those of any other batch to float32
-rounding (matrix products sum in another order), so a draw within about 1e-7 of a border between two tokens can fall on the other side.
+A sample depends on its prompt and its seed alone: its draws know neither the batch, nor drafts, nor preemption. Its logits agree with those of
+any other batch, and of a prompt whose beginning was found in the cache, to float32 rounding (matrix products sum in another order), so a draw
+within about 1e-7 of a border between two tokens can fall on the other side. Where bits must repeat, call `forget` first.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,42 +13,81 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.batch import Batch, Cache, Sample, routing_arrays
+from inference.attend import BLOCK, Chunk
+from inference.blocks import Blocks
+from inference.cache import Cache, Capture
 from inference.config import DeepseekConfig
-from inference.loader import checkpoint_hash, load_weights
-from inference.model import DeepseekModel
-from inference.records import Completion, Finished, Forward, Routing, SamplingParams, Step
-from inference.sampling import choose, measure, sample_seed
-from inference.shapes import expected_shapes
+from inference.decoder import Decoder
+from inference.facts import facts
+from inference.filling import Model
+from inference.loader import checkpoint_hash, open_weights
+from inference.mtp import MTP
+from inference.records import Completion, Forward, Replay, Routing, SamplingParams, Step
+from inference.replay import private, replay
+from inference.sampling import sample_seeds
+from inference.scheduler import Counts, Scheduler
+from inference.sequence import Prompt, blocks_for
 from inference.tokenizer import Tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LEVELS: tuple[Capture, ...] = (False, True, "full")
+CACHE_BYTES = 1 << 30  # of latents, unless told otherwise; a system gives memory only as it is written
+LONGEST = 32_768  # tokens of one text that fit the cache in any case, unless told otherwise
 
 
 class Engine:
-    """A checkpoint in memory. Make it with `Engine.load`."""
+    """A checkpoint in memory. Make it with `Engine.load`.
 
-    def __init__(self, path: Path, config: DeepseekConfig, model: DeepseekModel, tokenizer: Tokenizer | None) -> None:
-        self.path, self.config, self._model, self._tokenizer = path, config, model, tokenizer
+    `rows` is how many samples run at once at most, `budget` how many tokens a prefill pass takes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        decoder: Decoder,
+        mtp: MTP | None,
+        tokenizer: Tokenizer | None,
+        cache: Cache,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        self.path, self.config, self._tokenizer = path, decoder.config, tokenizer
+        self._model = Model(decoder, mtp, cache, Blocks(cache.slots // BLOCK), device)
+        self.rows, self.budget = 256, 2048
+        self.counts = Counts()
 
     @classmethod
-    def load(cls, path: str | Path, dtype: str = "float32", device: str = "cpu") -> "Engine":
+    def load(
+        cls,
+        path: str | Path,
+        dtype: str = "float32",
+        device: str = "cpu",
+        *,
+        expand_fp8: bool = False,
+        mtp: bool = True,
+        native: bool | None = None,
+        cache_bytes: int | None = None,
+    ) -> "Engine":
         """Load a Hugging Face checkpoint directory (config.json, *.safetensors, tokenizer.json).
 
-        Raises ValueError saying what is wrong with which file, tensor or field.
+        Weights in 8 bit stay so unless `expand_fp8`; `mtp=False` leaves the layer that drafts out; `native` chooses the compiled kernels (None: where
+        they can run); `cache_bytes` bounds the latents of all texts together. Raises ValueError saying what is wrong with which file, tensor or field.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-        if device != "cpu":
-            raise ValueError(f"this engine runs on the CPU, got device {device!r}")
         folder = Path(path)
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a directory; name the folder of a Hugging Face checkpoint")
         config = DeepseekConfig.from_path(folder)
-        _refuse_unknown(config)
-        weights = load_weights(folder, config, DTYPES[dtype])
         tokenizer = Tokenizer.from_path(folder) if (folder / "tokenizer.json").exists() else None
-        return cls(folder, config, DeepseekModel(config, weights.pop), tokenizer)
+        kernels = bool(native)
+        with open_weights(folder, config, DTYPES[dtype], device=device, expand_fp8=expand_fp8, mtp=mtp) as weights:
+            has_mtp = weights.has_mtp
+            decoder = Decoder(config, weights, DTYPES[dtype], device, kernels=kernels)
+            drafter = MTP(decoder, weights, DTYPES[dtype], kernels=kernels) if has_mtp else None
+        blocks = cache_blocks(config, DTYPES[dtype], cache_bytes, has_mtp=has_mtp)
+        cache = Cache(config, blocks, DTYPES[dtype], device, int(has_mtp))
+        return cls(folder, decoder, drafter, tokenizer, cache, device=device)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -56,6 +95,11 @@ class Engine:
         if self._tokenizer is None:
             raise ValueError(f"{self.path} lacks tokenizer.json")
         return self._tokenizer
+
+    @property
+    def drafts(self) -> bool:
+        """Whether the checkpoint brought an MTP layer that drafts tokens."""
+        return self._model.mtp is not None
 
     def facts(self) -> dict[str, Any]:
         """Facts of the architecture, for people and for `Engine` rows."""
@@ -65,16 +109,22 @@ class Engine:
         """SHA-256 of the checkpoint's files."""
         return checkpoint_hash(self.path)
 
+    def forget(self) -> None:
+        """Let no later request find what earlier ones left in the cache: it then computes what a fresh engine computes, bit for bit."""
+        self._model.blocks.forget()
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
         params: SamplingParams,
-        capture: bool = True,
+        capture: Capture = True,
         seeds: Sequence[Sequence[int]] | None = None,
+        *,
+        speculate: bool | None = None,
     ) -> list[list[Completion]]:
         """Sample `params.n` completions of each prompt, in order. `seeds` [prompts][n] overrides what `params.seed` gives each sample."""
         done: dict[tuple[int, int], Completion] = {}
-        for step in self.stream(prompts, params, capture=capture, seeds=seeds):
+        for step in self.stream(prompts, params, capture=capture, seeds=seeds, speculate=speculate):
             done.update({(f.prompt, f.sample): f.completion for f in step.finished})
         return [[done[p, s] for s in range(params.n)] for p in range(len(prompts))]
 
@@ -82,162 +132,89 @@ class Engine:
         self,
         prompts: Sequence[Sequence[int]],
         params: SamplingParams,
-        capture: bool = True,
+        capture: Capture = True,
         seeds: Sequence[Sequence[int]] | None = None,
+        *,
+        speculate: bool | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Step]:
-        """Like `generate`, a step at a time. When `should_stop()` turns true, what is running ends as "cancelled" in a last step.
+        """Like `generate`, a step at a time. When `should_stop()` turns true, what runs or waits ends as "cancelled" in a last step.
 
-        Raises ValueError for an empty prompt, a token outside the vocabulary, or a text longer than the model's context.
+        `capture` True records routing, "full" also what the router weighed; neither changes a token. `speculate` None drafts where the checkpoint
+        can. Raises ValueError for an empty prompt, a token outside the vocabulary, or a text longer than the model's context or the cache.
         """
-        self._check(prompts, params, seeds)
-        return self._steps([list(p) for p in prompts], params, capture, seeds, should_stop) if prompts else iter(())
+        self._check(prompts, params.max_tokens)
+        if capture not in LEVELS:
+            raise ValueError(f'capture must be False, True or "full", got {capture!r}')
+        if seeds is not None and (len(seeds) != len(prompts) or any(len(row) != params.n for row in seeds)):
+            raise ValueError(f"seeds must be {len(prompts)} rows of {params.n}")
+        if speculate and not self.drafts:
+            raise ValueError(f"{self.path} has no MTP layer to draft with, or it was left out when loading")
+        if not prompts:
+            return iter(())
+        asked = [
+            Prompt(
+                number, np.array(tokens, np.int64),
+                sample_seeds(params.seed, tokens, params.n) if seeds is None else seeds[number], deque(range(params.n)),
+            )
+            for number, tokens in enumerate(prompts)
+        ]  # fmt: skip
+        model = self._model if speculate in (None, True) else self._model._replace(mtp=None)
+        scheduler = Scheduler(
+            model, asked, params, self._stops(params), capture, counts=self.counts, rows=self.rows, budget=self.budget
+        )
+        return scheduler.steps(should_stop)
+
+    def replay(self, token_ids: Sequence[int], capture: Capture = "full") -> Replay:
+        """What the model would have said of each token of a known text, and where it sent each. Raises ValueError as `stream` does."""
+        self._check([token_ids], 0, in_cache=False)
+        return replay(self._model, token_ids, capture)
 
     def forward(self, ids: Sequence[int]) -> Forward:
         """One plain pass over `ids`: logits of every position and its routing; the reference that `generate` is tested against."""
-        self._check([ids], SamplingParams(max_tokens=1), None, room=0)
+        self._check([ids], 0, in_cache=False)
         with torch.inference_mode():
-            hidden, _, routed = self._model.prefill([list(ids)])
-            logits = self._model.logits(hidden)
-            expert_ids, weights = (
-                routing_arrays(routed, self.config.n_routed_experts)
-                if routed.ids
-                else _no_routing(len(ids), self.config)
-            )
-            return Forward(logits[None].numpy(), Routing(self.config.router_layers, expert_ids, weights))
+            own = private(self._model, len(ids), True)
+            at = own.put(np.arange(len(ids)))
+            tokens = own.put(np.array(ids, np.int64))
+            hidden = own.decoder.prefill(tokens, at, at, [Chunk(len(ids), 0, at[:0])], own.cache)
+            logits = own.decoder.logits(hidden)[None].cpu().numpy()
+        routing = own.cache.routing(np.arange(len(ids)))
+        return Forward(logits, Routing(self.config.router_layers, *routing))
 
-    def _steps(
-        self,
-        prompts: list[list[int]],
-        params: SamplingParams,
-        capture: bool,
-        seeds: Sequence[Sequence[int]] | None,
-        should_stop: Callable[[], bool],
-    ) -> Iterator[Step]:
-        stops = set(params.stop_token_ids) | (set() if params.ignore_eos else set(self.config.eos_token_ids))
-        with torch.inference_mode():  # never across a yield: the caller would find itself in it
-            batch, logits_BV = self._prefill(prompts, params, capture, seeds)
-        while True:
-            with torch.inference_mode():
-                tokens_B = self._sample(batch, logits_BV)
-            step, staying = self._settle(batch, tokens_B.tolist(), stops, cancelled=should_stop())
-            yield step
-            if not staying:
-                return
-            with torch.inference_mode():
-                if len(staying) < len(batch.alive):
-                    tokens_B = tokens_B[batch.keep(staying)]
-                logits_BV = self._advance(batch, tokens_B)
+    def _stops(self, params: SamplingParams) -> np.ndarray:
+        """Which tokens end a sample: bool [V]."""
+        stops = np.zeros(self.config.vocab_size, np.bool_)
+        ending = (*params.stop_token_ids, *(() if params.ignore_eos else self.config.eos_token_ids))
+        stops[[token for token in ending if 0 <= token < len(stops)]] = True
+        return stops
 
-    def _sample(self, batch: Batch, logits_BV: torch.Tensor) -> torch.Tensor:
-        """Choose a token for each running row and write it down. [B]."""
-        logprobs_BV, entropy_B = measure(logits_BV)
-        tokens_B = choose(logits_BV, batch.params, batch.draws())
-        batch.record(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropy_B)
-        return tokens_B
-
-    def _advance(self, batch: Batch, tokens_B: torch.Tensor) -> torch.Tensor:
-        """Put the newest tokens through the model; logits [B, V] of what follows them."""
-        cache = batch.cache
-        position_B = cache.positions
-        cache.advance()
-        hidden_BD, routed = self._model.decode(tokens_B, position_B, cache.layers, cache.length, cache.mask())
-        batch.record_routing(routed)
-        return self._model.logits(hidden_BD)
-
-    def _prefill(
-        self, prompts: list[list[int]], params: SamplingParams, capture: bool, seeds: Sequence[Sequence[int]] | None
-    ) -> tuple[Batch, torch.Tensor]:
-        """Run each prompt once; its samples begin with copies of its latents."""
-        hidden, cached, routed = self._model.prefill(prompts)
-        ends = np.cumsum([len(p) for p in prompts])
-        arrays = routing_arrays(routed, self.config.n_routed_experts) if capture and routed.ids else None
-        samples = []
-        for number, (prompt, end) in enumerate(zip(prompts, ends, strict=True)):
-            part = slice(int(end) - len(prompt), int(end))
-            ids, weights = (arrays[0][part], arrays[1][part]) if arrays else (None, None)
-            for i in range(params.n):
-                seed = seeds[number][i] if seeds is not None else sample_seed(params.seed, prompt, i)
-                samples.append(Sample(number, i, seed, ids, weights))
-        of_prompt = torch.tensor([s.prompt for s in samples])
-        cache = Cache(cached, [len(p) for p in prompts], of_prompt)
-        batch = Batch(self.config, samples, params, cache, capture=capture)
-        last_BV = self._model.logits(hidden[torch.from_numpy(ends - 1)])
-        return batch, last_BV[of_prompt]
-
-    def _settle(self, batch: Batch, tokens: list[int], stops: set[int], *, cancelled: bool) -> tuple[Step, list[int]]:
-        """What this step gave, and which rows go on."""
-        rows, finished, staying = [], [], []
-        for place, (number, token) in enumerate(zip(batch.alive.tolist(), tokens, strict=True)):
-            sample = batch.samples[number]
-            rows.append((sample.prompt, sample.sample))
-            reason = (
-                "stop"
-                if token in stops
-                else "length"
-                if batch.step >= batch.params.max_tokens
-                else "cancelled"
-                if cancelled
-                else ""
-            )
-            if reason:
-                finished.append(Finished(sample.prompt, sample.sample, batch.completion(number, reason)))
-            else:
-                staying.append(place)
-        return Step(rows, tokens, finished), staying
-
-    def _check(
-        self,
-        prompts: Sequence[Sequence[int]],
-        params: SamplingParams,
-        seeds: Sequence[Sequence[int]] | None,
-        room: int | None = None,
-    ) -> None:
-        longest = self.config.max_position_embeddings
+    def _check(self, prompts: Sequence[Sequence[int]], more: int, *, in_cache: bool = True) -> None:
+        """Refuse texts that could never run, with `more` tokens to come."""
+        longest, held = self.config.max_position_embeddings, self._model.blocks.count * BLOCK
         for number, prompt in enumerate(prompts):
             if not len(prompt):
                 raise ValueError(f"prompt {number} is empty")
             if min(prompt) < 0 or max(prompt) >= self.config.vocab_size:
                 raise ValueError(f"prompt {number} has a token outside 0..{self.config.vocab_size - 1}")
-            needed = len(prompt) + (params.max_tokens if room is None else room)
-            if needed > longest:
-                raise ValueError(
-                    f"prompt {number} has {len(prompt)} tokens; with {needed - len(prompt)} more it passes the context of {longest}"
-                )
-        if seeds is not None and (len(seeds) != len(prompts) or any(len(row) != params.n for row in seeds)):
-            raise ValueError(f"seeds must be {len(prompts)} rows of {params.n}")
+            tokens = f"prompt {number} has {len(prompt)} tokens; with {more} more it passes"
+            if len(prompt) + more > longest:
+                raise ValueError(f"{tokens} the context of {longest}")
+            if in_cache and len(prompt) + more > held:
+                raise ValueError(f"{tokens} the cache of {held}; load the engine with more cache_bytes")
 
 
-def _refuse_unknown(config: DeepseekConfig) -> None:
-    """What config.py reads and this engine does not run yet."""
-    if config.fp8_block:
-        raise ValueError("quantised checkpoints are not supported; expand the weights to bfloat16 first")
-    if config.model_type != "deepseek_v3" or config.moe_layer_freq != 1 or not config.n_routed_experts:
-        raise ValueError(
-            f"model_type {config.model_type!r} is not supported; this engine runs deepseek_v3 with experts"
-        )
-
-
-def facts(config: DeepseekConfig) -> dict[str, Any]:
-    """Facts of a checkpoint from its config alone: sizes, experts, context, parameters (total), cache bytes a token in 16 bit."""
-    shapes = expected_shapes(config)
-    return {
-        "architecture": "DeepSeek-V3",
-        "parameters": sum(
-            int(np.prod(shape)) for name, shape in shapes.items() if "e_score_correction_bias" not in name
-        ),
-        "hidden_size": config.hidden_size,
-        "layers": config.num_hidden_layers,
-        "router_layers": list(config.router_layers),
-        "n_routed_experts": config.n_routed_experts,
-        "n_shared_experts": config.n_shared_experts,
-        "top_k": config.num_experts_per_tok,
-        "n_group": config.n_group,
-        "topk_group": config.topk_group,
-        "context": config.max_position_embeddings,
-        "vocabulary": config.vocab_size,
-        "cache_bytes_per_token": config.num_hidden_layers * config.cache_width * 2,
-    }
+def cache_blocks(config: DeepseekConfig, dtype: torch.dtype, cache_bytes: int | None, *, has_mtp: bool) -> int:
+    """How many blocks the cache has: what `cache_bytes` hold, or by default a gigabyte and one text of 32,768 tokens at least. Raises
+    ValueError when not even one fits.
+    """
+    layers = config.num_hidden_layers + has_mtp
+    block = BLOCK * layers * config.cache_width * dtype.itemsize
+    if cache_bytes is not None and cache_bytes < block:
+        raise ValueError(f"cache_bytes must hold at least {BLOCK} tokens, {block} bytes; got {cache_bytes}")
+    if cache_bytes is not None:
+        return cache_bytes // block
+    return max(CACHE_BYTES // block, blocks_for(min(config.max_position_embeddings, LONGEST)))
 
 
 def set_threads(count: int) -> None:
@@ -245,8 +222,3 @@ def set_threads(count: int) -> None:
     and start it with GOMP_SPINCOUNT=20000, so that waiting threads spin for microseconds and then sleep.
     """
     torch.set_num_threads(count)
-
-
-def _no_routing(count: int, config: DeepseekConfig) -> tuple[np.ndarray, np.ndarray]:
-    shape = (count, 0, config.num_experts_per_tok)
-    return np.zeros(shape, np.uint8), np.zeros(shape, np.float16)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from inference import native
 from inference.fp8 import Fp8Weight
 from inference.gate import Routed
-from inference.linear_new import Matrix, Weights, dense
+from inference.linear import Matrix, Weights, dense
 
 Expert = tuple[Matrix, Matrix, Matrix]  # gate [I, D], up [I, D], down [D, I]
 

@@ -10,7 +10,7 @@ from inference import native
 from inference.config import DeepseekConfig
 from inference.experts import read_experts
 from inference.gate import Routed, route
-from inference.linear_new import Linear, Weights, below, vector
+from inference.linear import Linear, Weights, below, vector
 
 
 class SwiGLU:

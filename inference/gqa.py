@@ -7,7 +7,7 @@ import torch
 
 from inference.attend import Place, Seen, prefill
 from inference.config import DeepseekConfig
-from inference.linear_new import Linear, Matrix, Weights, dense, vector
+from inference.linear import Linear, Matrix, Weights, dense, vector
 from inference.rope import interleaved, rotate
 
 

@@ -101,12 +101,6 @@ def open_weights(
     return Weights(shards, inventory, config, dtype, device, expand_fp8=expand_fp8)
 
 
-def load_weights(path: Path, config: DeepseekConfig, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """All tensors of the main model by name, expanded. Raises as `open_weights` does."""
-    with open_weights(path, config, dtype, expand_fp8=True, mtp=False) as weights:
-        return {name: weights(name) for name in list(weights.left)}  # type: ignore[misc]  # expanded: no Fp8Weight
-
-
 def checkpoint_hash(path: Path) -> str:
     """SHA-256 over names and contents of the files that decide what the model says."""
     digest = hashlib.sha256()

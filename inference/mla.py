@@ -9,7 +9,7 @@ import torch
 from inference import native
 from inference.attend import BLOCK, Place, Seen, prefill
 from inference.config import DeepseekConfig
-from inference.linear_new import Linear, Matrix, Norm, Weights, dense
+from inference.linear import Linear, Matrix, Norm, Weights, dense
 from inference.rope import interleaved, rotate
 
 

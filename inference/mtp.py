@@ -9,7 +9,7 @@ from inference.attend import Chunk, Place
 from inference.cache import Cache
 from inference.config import DeepseekConfig
 from inference.decoder import Decoder, Layer
-from inference.linear_new import Linear, Norm, Weights, below
+from inference.linear import Linear, Norm, Weights, below
 
 
 class MTP:

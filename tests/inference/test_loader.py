@@ -9,7 +9,6 @@ import torch
 from inference import Engine, checkpoint_hash
 from inference.config import DeepseekConfig
 from inference.fp8 import Q_DTYPE, Fp8Weight
-from inference.loader import load_weights
 from inference.shapes import expected_shapes
 from tests.inference.configs import SMALL
 from tests.inference.folders import (
@@ -171,13 +170,6 @@ def test_loading_never_holds_the_model_twice(tmp_path):
         assert peak - before < 1.1 * size
         assert peak - before > 0.9 * size  # it is the weights that were measured
         assert of_files < before
-
-
-def test_the_old_way_gives_the_main_model_expanded(eight):
-    folder, config, _ = eight
-    read = load_weights(folder, config, torch.float32)
-    assert read.keys() == expected_shapes(config).keys()
-    assert all(isinstance(tensor, torch.Tensor) for tensor in read.values())
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])

@@ -74,18 +74,6 @@ def test_greedy_tokens_equal_those_of_transformers_generate(pair):
     assert ours.token_ids == theirs[0, len(prompt) :].tolist()
 
 
-def test_mtp_layers_are_skipped_and_named(tmp_path, caplog):
-    from safetensors.torch import load_file, save_file
-
-    make(tmp_path, {"num_nextn_predict_layers": 1}, seed=1)
-    tensors = load_file(tmp_path / "model.safetensors")
-    tensors["model.layers.3.enorm.weight"] = torch.ones(48)
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with caplog.at_level("INFO"):
-        Engine.load(tmp_path)
-    assert "model.layers.3.enorm.weight" in caplog.text
-
-
 def test_bfloat16_stays_near_float32(tmp_path):
     make(tmp_path, {"initializer_range": 0.05}, seed=3)
     ids = text(4, 30)
