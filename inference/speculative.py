@@ -21,7 +21,6 @@ from inference.running import Running
 from inference.sampling import choose, sample
 from inference.sequence import Ints, Sequence
 
-
 PAIR = np.arange(2)
 
 
