@@ -85,6 +85,6 @@ def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> 
     right = found[:, 0] == guesses
     assert running.records.accepted is not None
     running.records.accepted.reshape(-1)[running.places] = right
-    owed.hidden, owed.tokens, owed.twice = hidden.unflatten(0, (-1, 2)), found, right
+    owed.hidden, owed.tokens, owed.twice = hidden.view(-1, 2, hidden.shape[-1]), found, right
     owed.start = running.positions.copy()
     return found, right
