@@ -106,3 +106,32 @@ def experts(
         x_TD, ids_TK, weights_TK, packed_in, packed_out, inter, base_TD, shared_in, shared_out, shared_inter
     )
     return out
+
+
+def pack_heads(weight_HNK: torch.Tensor) -> torch.Tensor:
+    """Each head's weight as `pack` gives it, [H, P, K, 16]."""
+    return torch.stack([pack(weight_NK.contiguous()) for weight_NK in weight_HNK])
+
+
+def mla_decode(
+    q: torch.Tensor,
+    packed_uk: torch.Tensor,
+    packed_uv: torch.Tensor,
+    pool: torch.Tensor,
+    tables: torch.Tensor,
+    lengths_T: torch.Tensor,
+    block_size: int,
+    scale: float,
+    value: int | None = None,
+) -> torch.Tensor:
+    """Absorbed latent attention of single tokens (V2 paper, appendix C): [T, H V].
+
+    `q` [T, H, N + R], rotated; `packed_uk` is `pack_heads` of W_uk [H, C, N], `packed_uv` of W_uv [H, V, C]; `pool` [slots, C + R]; `tables`
+    int32 [T, blocks]; `lengths_T` int64: positions 0 .. length - 1 are looked at and nothing past them is read. `value` is V, needed where it
+    is no multiple of 16.
+    """
+    width = packed_uv.shape[1] * 16 if value is None else value
+    out: torch.Tensor = torch.ops.sluice.mla_decode.default(
+        q, packed_uk, packed_uv, pool, tables, lengths_T, block_size, scale, width
+    )
+    return out

@@ -36,30 +36,27 @@ void linear(Team team, const Linear& f) {
   const bool by_rows = row_blocks >= team.size * 2;
   const Range rows = by_rows ? team.share(f.rows, ROW_BLOCK) : Range{0, f.rows};
   const Range mine = by_rows ? Range{0, count} : team.share(count);
-  const float* address[ROW_BLOCK];
-  for (int64_t start = rows.begin; start < rows.end; start += ROW_BLOCK) {
-    const int64_t size = std::min(ROW_BLOCK, rows.end - start);
-    for (int64_t r = 0; r < size; ++r) address[r] = f.x + (start + r) * f.stride;
-    product(address, size, f.depth, f.packed, mine.begin, mine.end, [&](int64_t r, int64_t p, const float* sums) {
-      const int64_t at = (start + r) * f.n + p * PANEL;
-      if ((p + 1) * PANEL <= f.n) {
+  const float* x = f.x + rows.begin * f.stride;
+  const auto finish = [&](int64_t r, int64_t p, const float* sums) {
+    const int64_t column = p * PANEL, at = (rows.begin + r) * f.n + column;
+    if (column + PANEL <= f.n) {
 #pragma GCC unroll 2
-        for (int64_t i = 0; i < PANEL; i += 8) {
-          v8 y = load(sums + i);
-          if (f.bias) y += load(f.bias + p * PANEL + i);
-          if (f.residual) y += load(f.residual + at + i);
-          store(f.out + at + i, y);
-        }
-        return;
+      for (int64_t i = 0; i < PANEL; i += 8) {
+        v8 y = load(sums + i);
+        if (f.bias) y += load(f.bias + column + i);
+        if (f.residual) y += load(f.residual + at + i);
+        store(f.out + at + i, y);
       }
-      for (int64_t i = 0; p * PANEL + i < f.n; ++i) {
-        float y = sums[i];
-        if (f.bias) y += f.bias[p * PANEL + i];
-        if (f.residual) y += f.residual[at + i];
-        f.out[at + i] = y;
-      }
-    });
-  }
+      return;
+    }
+    for (int64_t i = 0; column + i < f.n; ++i) {
+      float y = sums[i];
+      if (f.bias) y += f.bias[column + i];
+      if (f.residual) y += f.residual[at + i];
+      f.out[at + i] = y;
+    }
+  };
+  product_strided(x, f.stride, rows.end - rows.begin, f.depth, f.packed, mine.begin, mine.end, finish);
 }
 
 void pack(const float* w, int64_t n, int64_t depth, float* packed) {

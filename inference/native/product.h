@@ -87,6 +87,18 @@ void product(const float* const* rows, int64_t count, int64_t depth, const float
   }
 }
 
+// The same for rows that lie `stride` apart.
+template <class Done>
+void product_strided(const float* x, int64_t stride, int64_t count, int64_t depth, const float* packed, int64_t first, int64_t last,
+                     const Done& done) {
+  const float* rows[ROW_BLOCK];
+  for (int64_t start = 0; start < count; start += ROW_BLOCK) {
+    const int64_t size = std::min(ROW_BLOCK, count - start);
+    for (int64_t r = 0; r < size; ++r) rows[r] = x + (start + r) * stride;
+    product(rows, size, depth, packed, first, last, [&](int64_t r, int64_t p, const float* sums) { done(start + r, p, sums); });
+  }
+}
+
 struct Linear {
   const float* x;
   int64_t rows, depth, stride;  // stride: between rows of x

@@ -44,6 +44,25 @@ inline float sum(v8 v) {  // always in this order
   return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]));
 }
 
+#ifdef __clang__
+#define SLUICE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SLUICE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, i8{__VA_ARGS__})
+#endif
+
+// The eight vectors' sums, each added up in the same order.
+inline v8 sums8(const v8* v) {
+  v8 pairs[4], fours[2];
+  for (int i = 0; i < 4; ++i)
+    pairs[i] = SLUICE_SHUFFLE(v[2 * i], v[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+               SLUICE_SHUFFLE(v[2 * i], v[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  for (int i = 0; i < 2; ++i)
+    fours[i] = SLUICE_SHUFFLE(pairs[2 * i], pairs[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+               SLUICE_SHUFFLE(pairs[2 * i], pairs[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+  return SLUICE_SHUFFLE(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11) + SLUICE_SHUFFLE(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+inline v8 swap_halves(v8 v) { return SLUICE_SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3); }
+
 // e^x to about one unit in the last place (Cody and Waite's reduction, then a polynomial); 0 below -87.3, so also for -inf.
 inline v8 exp8(v8 x) {
   const i8 under = x < all(-87.33f);
