@@ -20,7 +20,9 @@ from inference.shapes import mtp_shapes
 from inference.shards import Shards
 
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F8_E4M3": Q_DTYPE}
-HASHED = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+HASHED = {
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+}  # fmt: skip
 
 
 class Weights:

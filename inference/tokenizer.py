@@ -1,6 +1,7 @@
 """Text to tokens and back: encode, decode, chat template, and the character range that each token covers.
 
-Left out: training a tokenizer (workers.trainers does) and tokenizers that are not byte-level; DeepSeek's all are.
+Left out: training a tokenizer (workers.trainers does) and tokenizers that are not byte-level; those of this family are. What a tokenizer.json adds
+around a text of its own (a first bos token, mostly) is not added: templates write it, and twice is once too often.
 """
 
 import json
@@ -10,39 +11,47 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from jinja2.exceptions import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as Backend
 
+from inference.chat import read_template, render
 from inference.config import read_json
+
+FILE = "tokenizer.json"
+SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+OTHERS = ("tiktoken.model", "tokenizer.model", "vocab.json")  # tokenizers in forms that are not read here
+WINDOW = 1024  # bytes
 
 
 class Tokenizer:
-    """A checkpoint's tokenizer.json with the chat template of its tokenizer_config.json."""
+    """A checkpoint's tokenizer.json with its chat template."""
 
     def __init__(self, backend: Backend, template: str | None, special: dict[str, str]) -> None:
         self._backend = backend
         self._template = template
-        self._special = special  # "bos_token" and "eos_token" by name, for the template
+        self._special = special  # "bos_token" and the like by name, for the template
         self._added = {number: token.content.encode() for number, token in backend.get_added_tokens_decoder().items()}
         self._bytes: dict[int, bytes] = {}
 
     @classmethod
     def from_path(cls, path: Path) -> "Tokenizer":
         """Read a checkpoint's tokenizer. Raises ValueError when it is absent, not understood, or not byte-level."""
-        file = path / "tokenizer.json"
+        file = path / FILE
         if not file.is_file():
-            raise ValueError(f"{path} lacks tokenizer.json")
+            raise ValueError(_absence(path))
         try:
             backend = Backend.from_file(str(file))
         except Exception as error:  # the binding raises bare Exception
             raise ValueError(f"{file} is not a tokenizer: {error}") from error
         if "ByteLevel" not in json.dumps(json.loads(backend.to_str())["decoder"]):
             raise ValueError(f"{file} is not byte-level; token ranges cannot be told exactly")
-        settings_file = path / "tokenizer_config.json"
-        settings = read_json(settings_file) if settings_file.exists() else {}
-        special = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token")}
-        return cls(backend, settings.get("chat_template"), special)
+        backend.no_truncation()  # a trainer's habit, saved with the tokenizer; it would cut prompts in silence
+        backend.no_padding()
+        settings: dict[str, Any] = {}
+        for name in ("special_tokens_map.json", "tokenizer_config.json"):
+            if (path / name).exists():
+                settings |= {key: value for key, value in read_json(path / name).items() if value is not None}
+        special = {name: _content(settings[name]) for name in SPECIAL if name in settings}
+        return cls(backend, read_template(path, settings), special)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; special tokens written in it are read as such, and none is added."""
@@ -55,24 +64,22 @@ class Tokenizer:
     def apply_chat_template(self, messages: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
         """The prompt as the model sees it. Raises ValueError when the checkpoint has no template or it refuses the messages."""
         if self._template is None:
-            raise ValueError("this checkpoint has no chat template in tokenizer_config.json")
-        try:
-            text = _compiled(self._template).render(
-                messages=messages, add_generation_prompt=add_generation_prompt, raise_exception=_raise, **self._special
+            raise ValueError(
+                "this checkpoint has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)"
             )
-        except TemplateError as error:
-            raise ValueError(f"the chat template refused these messages: {error}") from error
-        return str(text)
+        return render(self._template, messages, self._special, add_generation_prompt=add_generation_prompt)
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes of one token. Raises ValueError for an id outside the vocabulary."""
+        """The bytes of one token; none for an id that the tokenizer does not know: vocabularies are padded."""
         if token in self._added:
             return self._added[token]
         if token not in self._bytes:
             text = self._backend.id_to_token(token)
             if text is None:
-                return b""  # vocabularies are padded: an id without a token says nothing
-            self._bytes[token] = bytes(_byte_of()[character] for character in text)
+                return b""
+            table = _byte_of()
+            written = all(character in table for character in text)  # else a token that stands for itself
+            self._bytes[token] = bytes(table[character] for character in text) if written else text.encode()
         return self._bytes[token]
 
     def token_spans(self, ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -95,10 +102,15 @@ def _character_of_byte(data: bytes) -> list[int]:
     begins = [byte & 0xC0 != 0x80 for byte in data]  # a continuation byte begins nothing
     at = 0
     while at < len(data):
+        window = data[at : at + WINDOW]  # a text that is broken everywhere must not be read to its end for each break
         try:
-            data[at:].decode("utf-8")
-            break
-        except UnicodeDecodeError as error:  # each malformed stretch becomes one U+FFFD
+            window.decode("utf-8")
+            at += len(window)
+        except UnicodeDecodeError as error:
+            if error.start and error.end == len(window) < len(data) - at:  # a character that the window may have cut
+                at += error.start
+                continue
+            # each malformed stretch becomes one U+FFFD
             begins[at + error.start : at + error.end] = [True] + [False] * (error.end - error.start - 1)
             at += error.end
     return [number - 1 for number in accumulate(begins)]
@@ -112,16 +124,17 @@ def _byte_of() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
 
 
-@cache
-def _compiled(template: str) -> Any:
-    try:
-        return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
-    except TemplateError as error:
-        raise ValueError(f"the checkpoint's chat template is not valid: {error}") from error
-
-
-def _raise(message: str) -> None:
-    raise TemplateError(message)
+def _absence(path: Path) -> str:
+    """What to say of a checkpoint without a tokenizer.json."""
+    found = [name for name in OTHERS if (path / name).is_file()]
+    if "tiktoken.model" in found:
+        return (
+            f"{path} has tiktoken.model but no {FILE}; reading it would run code of the checkpoint. "
+            f"Make a {FILE} of it (transformers.integrations.tiktoken.convert_tiktoken_to_fast) and put it beside."
+        )
+    if found:
+        return f"{path} has {found[0]} but no {FILE}; saving it with transformers' AutoTokenizer writes one"
+    return f"{path} lacks {FILE}"
 
 
 def _content(token: Any) -> str:

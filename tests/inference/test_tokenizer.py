@@ -1,11 +1,14 @@
 """Text, tokens, and the characters that each token covers."""
 
 import json
+import random
+import time
 from itertools import pairwise
 
 import pytest
 
 from inference import Tokenizer
+from inference.tokenizer import WINDOW
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,26 @@ def test_broken_bytes_become_one_replacement_a_stretch(tokenizer):
     ids = tokenizer.encode("數")[:2] + tokenizer.encode("z")
     assert tokenizer.decode(ids) == "\ufffdz"
     assert tokenizer.token_spans(ids) == [(0, 1), (0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("shift", range(5))
+def test_characters_across_the_border_of_a_window_stay_whole(tokenizer, shift):
+    text = "x" * (WINDOW - 4 + shift) + "數𝒳é" * WINDOW
+    spans = tokenizer.token_spans(tokenizer.encode(text))
+    assert spans == [(i, i + 1) for i, character in enumerate(text) for _ in character.encode()]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_ranged_in_time_and_as_it_is_decoded(tokenizer, seed):
+    draw, begin = random.Random(seed), time.monotonic()
+    ids = [draw.choice(range(4, 260)) for _ in range(200_000)]
+    text, spans = tokenizer.decode(ids), tokenizer.token_spans(ids)
+    assert spans[-1][1] == len(text)
+    assert all(a[0] <= b[0] <= a[1] for a, b in pairwise(spans))
+    for at in range(0, len(ids), 997):
+        character = text[spans[at][0]]
+        assert character == "\ufffd" or tokenizer.token_bytes(ids[at]) in character.encode()
+    assert time.monotonic() - begin < 10
 
 
 def test_special_tokens_are_text_with_a_range(tokenizer):
