@@ -40,8 +40,8 @@ def test_the_toy_has_the_real_latent_widths_and_says_its_size(tmp_path):
 
 
 def test_a_rate_counts_every_token_once(bench):
-    rate = ours(bench.engine, bench.prompts(3, 5, 1), 4)
-    assert 0 < rate.whole < rate.decode
+    rate = ours(bench.engine, bench.prompts(3, 5, 1), 4)  # raises unless 12 tokens came
+    assert min(rate) > 0
 
 
 def test_prompts_differ_by_round_and_repeat_by_name(bench):
