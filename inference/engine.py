@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from inference import native as native_kernels
 from inference.attend import BLOCK, Chunk
 from inference.blocks import Blocks
 from inference.cache import Cache, Capture
@@ -75,12 +76,14 @@ class Engine:
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        if device != "cpu" and not (device.partition(":")[0] == "cuda" and torch.cuda.is_available()):
+            raise ValueError(f'device must be "cpu", or "cuda" where torch finds one, got {device!r}')
         folder = Path(path)
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a directory; name the folder of a Hugging Face checkpoint")
         config = DeepseekConfig.from_path(folder)
         tokenizer = Tokenizer.from_path(folder) if (folder / "tokenizer.json").exists() else None
-        kernels = bool(native)
+        kernels = _kernels(config, dtype, device, native, expand_fp8=expand_fp8)
         with open_weights(folder, config, DTYPES[dtype], device=device, expand_fp8=expand_fp8, mtp=mtp) as weights:
             has_mtp = weights.has_mtp
             decoder = Decoder(config, weights, DTYPES[dtype], device, kernels=kernels)
@@ -104,6 +107,11 @@ class Engine:
     def facts(self) -> dict[str, Any]:
         """Facts of the architecture, for people and for `Engine` rows."""
         return facts(self.config)
+
+    @property
+    def longest(self) -> int:
+        """Tokens that one text can have, prompt and completion together: the model's context, or the cache where that is less."""
+        return min(self.config.max_position_embeddings, self._model.blocks.count * BLOCK)
 
     def hash(self) -> str:
         """SHA-256 of the checkpoint's files."""
@@ -202,6 +210,18 @@ class Engine:
                 raise ValueError(f"{tokens} the context of {longest}")
             if in_cache and len(prompt) + more > held:
                 raise ValueError(f"{tokens} the cache of {held}; load the engine with more cache_bytes")
+
+
+def _kernels(config: DeepseekConfig, dtype: str, device: str, wanted: bool | None, *, expand_fp8: bool) -> bool:
+    """Whether the compiled kernels run: float32 on the CPU, and a compiler has built them. Raises ValueError when they are wanted and cannot."""
+    if wanted is False:
+        return False
+    fits = dtype == "float32" and device == "cpu" and (config.fp8_block is None or expand_fp8)
+    runs = fits and native_kernels.available()
+    if wanted and not runs:
+        why = "they are not built: see the log" if fits else "they are for float32 weights on the CPU"
+        raise ValueError(f"the native kernels cannot run this checkpoint: {why}")
+    return runs
 
 
 def cache_blocks(config: DeepseekConfig, dtype: torch.dtype, cache_bytes: int | None, *, has_mtp: bool) -> int:
