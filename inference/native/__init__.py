@@ -135,3 +135,39 @@ def mla_decode(
         q, packed_uk, packed_uv, pool, tables, lengths_T, block_size, scale, width
     )
     return out
+
+
+def gate(
+    logits_TE: torch.Tensor,
+    bias_E: torch.Tensor | None,
+    scoring: int,
+    group_kind: int,
+    n_group: int,
+    topk_group: int,
+    top_k: int,
+    norm: bool,
+    scale: float,
+    *,
+    detail: bool = False,
+) -> tuple[torch.Tensor, ...]:
+    """Ids int64 [T, K] and weights [T, K], the best first and of equals the lower id, as inference/gate.py.
+
+    `scoring` 0 softmax, 1 sigmoid; `group_kind` 0 no groups, 1 a group's best expert, 2 the sum of its two best. With `detail` four more: open
+    groups bool [T, G], swapped uint8 [T], entropy [T], margin [T]; they change no bit of ids and weights.
+    """
+    out: tuple[torch.Tensor, ...] = torch.ops.sluice.gate.default(
+        logits_TE, bias_E, scoring, group_kind, n_group, topk_group, top_k, norm, scale, detail
+    )
+    return out if detail else out[:2]
+
+
+def sample(
+    logits_BV: torch.Tensor, temperature: float, top_k: int, top_p: float, draws_B: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens int64 [B], their log-probabilities and the entropies in nats [B] of the untempered distribution, as inference/sampling.py; `draws_B`
+    float64 in [0, 1) are spent on them, or ignored at temperature 0.
+    """
+    out: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = torch.ops.sluice.sample.default(
+        logits_BV, temperature, top_k, top_p, draws_B
+    )
+    return out
