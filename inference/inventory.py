@@ -5,6 +5,7 @@ What does not fit is told at once and by name, with what to do. Left out: readin
 
 import logging
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from inference.config import DeepseekConfig
@@ -22,6 +23,7 @@ PROJECTION = re.compile(
     r"model\.layers\.\d+\.(.+\.)?\w+_proj(_with_mqa)?\.weight"
 )  # what is kept in 8 bit, if anything is
 LAYER = re.compile(r"model\.layers\.(\d{1,9})\.")
+EXPERT = re.compile(r"model\.layers\.(\d+)\.mlp\.experts\.")
 LEFTOVER = "rotary_emb.inv_freq"  # a table that old versions of transformers saved; it follows from the config
 
 HINTS = (  # the first that fits a name which the config does not explain
@@ -144,6 +146,10 @@ def _wrong_kind(
     ]
     if wrong:
         problems.append(f"has tensors of a kind that is not read here: {some(wrong)}. Take floats of 16 or 32 bit.")
+    experts = Counter(match[1] for name in eight_bit if (match := EXPERT.match(name)))
+    mixed = [layer for layer, count in experts.items() if count != 3 * config.n_routed_experts]
+    if mixed:
+        problems.append(f"has some experts in 8 bit and some not in layers {some(mixed)}")
     if eight_bit and config.fp8_block is None:
         problems.append(
             f"has weights in 8 bit ({some(sorted(eight_bit))}), but its config.json has no quantization_config "

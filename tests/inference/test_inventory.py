@@ -166,6 +166,15 @@ def test_wrong_scales_are_named(tmp_path, change, words):
         opened(eight_bit(tmp_path / "x", change)[0])
 
 
+def test_experts_of_a_layer_are_of_one_kind(tmp_path):
+    def expand(made):
+        made[ONE] = torch.ones(made[ONE].shape)
+        del made[ONE + "_scale_inv"]
+
+    with pytest.raises(ValueError, match=r"some experts in 8 bit and some not in layers 1$"):
+        opened(eight_bit(tmp_path / "x", expand)[0])
+
+
 def test_weights_in_eight_bit_need_their_config(eight):
     (eight[0] / "config.json").write_text(json.dumps(values("deepseek_v3")))
     with pytest.raises(

@@ -120,6 +120,27 @@ def test_weights_are_expanded_on_request(eight):
     assert all((expanded[n] - original[n]).norm() / original[n].norm() < 0.04 for n in original if "_proj." in n)
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("bfloat16", 0)])
+def test_a_model_in_eight_bit_says_what_its_expansion_says(tmp_path, dtype, bound):
+    def calm(made):
+        for name, tensor in made.items():
+            if tensor.dtype == torch.float32 and not name.endswith("_scale_inv") and "norm" not in name:
+                tensor.mul_(0.1)
+
+    _, config, made = eight_bit(tmp_path / "x", calm)
+    plain = {
+        name: Fp8Weight(tensor, made[name + "_scale_inv"], config.fp8_block).dense(torch.float32)
+        if tensor.dtype == Q_DTYPE
+        else tensor
+        for name, tensor in made.items()
+        if not name.endswith("_scale_inv")
+    }
+    save(tmp_path / "plain", values("deepseek_v3"), plain)
+    says = lambda name, **how: Engine.load(tmp_path / name, dtype, native=False, **how).forward(range(2, 60)).logits  # noqa: E731
+    assert (says("x", expand_fp8=True) == says("plain")).all()
+    assert abs(says("x") - says("plain")).max() <= bound
+
+
 @pytest.mark.parametrize("code", [0x7F, 0xFF])
 def test_eight_bit_nan_is_refused_by_name(tmp_path, code):
     folder = eight_bit(tmp_path / "x", lambda t: t[Q].view(torch.uint8)[3].fill_(code))[0]
