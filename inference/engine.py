@@ -94,9 +94,9 @@ class Engine:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer. Raises ValueError when it brought none."""
+        """The checkpoint's tokenizer. Raises ValueError saying what it brought instead when it brought none."""
         if self._tokenizer is None:
-            raise ValueError(f"{self.path} lacks tokenizer.json")
+            self._tokenizer = Tokenizer.from_path(self.path)
         return self._tokenizer
 
     @property

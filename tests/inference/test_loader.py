@@ -218,3 +218,13 @@ def test_absent_directory_and_config_are_named(tmp_path):
         Engine.load(tmp_path / "none")
     with pytest.raises(ValueError, match=r"no config\.json"):
         Engine.load(tmp_path)
+
+
+def test_a_model_without_a_tokenizer_runs_and_says_what_is_missing(tmp_path):
+    made = tensors(DeepseekConfig.from_hf(values("llama")))
+    folder = save(tmp_path / "x", values("llama"), made)
+    (folder / "tiktoken.model").touch()
+    engine = Engine.load(folder, native=False)
+    assert engine.forward([1, 2]).logits.shape == (1, 2, 97)
+    with pytest.raises(ValueError, match=r"tiktoken\.model but no tokenizer\.json"):
+        _ = engine.tokenizer
