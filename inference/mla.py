@@ -90,9 +90,10 @@ class MLA:
 
     def _decode(self, q: torch.Tensor, seen: Seen, pool: torch.Tensor) -> torch.Tensor:
         """Single tokens against their block tables, absorbed: keys and values are never expanded (V2 paper, appendix C). [T, H V]."""
+        c = self.config
         if self.kernels:
             return native.mla_decode(
-                q, self.packed_uk, self.packed_uv, pool, seen.tables, seen.lengths, BLOCK, self.scale
+                q, self.packed_uk, self.packed_uv, pool, seen.tables, seen.lengths, BLOCK, self.scale, c.v_head_dim
             )
         w_uk_HNC, w_uv_HVC = self.up()
         q_latent = torch.einsum("thn,hnc->thc", q[..., : self.nope], w_uk_HNC)
