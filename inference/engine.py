@@ -51,9 +51,10 @@ class Engine:
         cache: Cache,
         *,
         device: str = "cpu",
+        kernels: bool = False,
     ) -> None:
         self.path, self.config, self._tokenizer = path, decoder.config, tokenizer
-        self._model = Model(decoder, mtp, cache, Blocks(cache.slots // BLOCK), device)
+        self._model = Model(decoder, mtp, cache, Blocks(cache.slots // BLOCK), device, kernels)
         self.rows, self.budget = 256, 2048
         self.counts = Counts()
 
@@ -90,7 +91,7 @@ class Engine:
             drafter = MTP(decoder, weights, DTYPES[dtype], kernels=kernels) if has_mtp else None
         blocks = cache_blocks(config, DTYPES[dtype], cache_bytes, has_mtp=has_mtp)
         cache = Cache(config, blocks, DTYPES[dtype], device, int(has_mtp))
-        return cls(folder, decoder, drafter, tokenizer, cache, device=device)
+        return cls(folder, decoder, drafter, tokenizer, cache, device=device, kernels=kernels)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -28,6 +28,7 @@ class Model(NamedTuple):
     cache: Cache
     blocks: Blocks
     device: str
+    kernels: bool
 
     def put(self, array: NDArray[np.generic]) -> torch.Tensor:
         """The array as a tensor on the device."""

@@ -28,7 +28,7 @@ def private(model: Model, length: int, capture: Capture) -> Model:
     blocks = blocks_for(length)
     cache = Cache(old.config, blocks, old.layers[0].dtype, model.device)
     cache.capture(capture)
-    return Model(model.decoder, None, cache, Blocks(blocks), model.device)
+    return model._replace(mtp=None, cache=cache, blocks=Blocks(blocks))
 
 
 def replay(model: Model, token_ids: Sequence[int], capture: Capture) -> Replay:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inference import native
 from inference.records import SamplingParams
 
 
@@ -36,8 +37,10 @@ def uniforms(seed: int, count: int) -> NDArray[np.float64]:
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
 
 
-def sample(logits_BV: torch.Tensor, params: SamplingParams, draws_B: torch.Tensor) -> Sampled:
-    """The one way from logits float32 [B, V] and draws float64 [B] to tokens: each spends its own draw."""
+def sample(logits_BV: torch.Tensor, params: SamplingParams, draws_B: torch.Tensor, *, kernels: bool) -> Sampled:
+    """The one way from logits float32 [B, V] and draws float64 [B] to tokens: each spends its own draw. `kernels`: in one native call."""
+    if kernels:
+        return Sampled(*native.sample(logits_BV, params.temperature, params.top_k, params.top_p, draws_B))
     tokens_B = choose(logits_BV, params, draws_B)
     logprobs_BV, entropies_B = measure(logits_BV)
     return Sampled(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropies_B)

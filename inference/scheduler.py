@@ -18,7 +18,7 @@ from inference.cache import Capture
 from inference.filling import Model
 from inference.records import Completion, Finished, Routing, SamplingParams, Step
 from inference.running import Running
-from inference.sampling import sample
+from inference.sampling import Sampled, sample
 from inference.sequence import Ints, Prompt, Records, Sequence, slots_of
 from inference.speculative import Owed, draft, verify
 
@@ -65,7 +65,7 @@ class Scheduler:
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[Step]:
         """Run to the end, a step at a time. Closing the iterator halfway gives all blocks back."""
         try:
-            while self.arrivals or len(self.running):
+            while len(self.running) or self.arrivals:
                 with torch.inference_mode():  # never across a yield: the caller would find itself in it
                     if self.model.cache.level != self.capture:  # another stream of the engine has been at it
                         self.model.cache.capture(self.capture)
@@ -82,6 +82,18 @@ class Scheduler:
 
     def _next(self) -> Step:
         """Begin samples whose prompt is prefilled; else prefill what waits and begin what can; else decode."""
+        step = self._arrive() if self.arrivals else None
+        if step is not None:
+            return step
+        if not len(self.running):
+            raise ValueError(
+                "other requests hold the engine's cache: finish or close them, or load it with more cache_bytes"
+            )
+        self._burst = 0
+        return self._speculate(self.owed) if self.owed else self._decode()
+
+    def _arrive(self) -> Step | None:
+        """A step of those who do not run yet; None when it is the others' turn, or they must wait."""
         step = self._begin()
         if step is None and (self._burst < BURST or not len(self.running)):
             parts = self.arrivals.pack(len(self.running))
@@ -89,13 +101,6 @@ class Scheduler:
                 self._burst += 1
                 self._join(self.arrivals.fill(parts))
                 step = self._begin() or Step([], [], [])
-        if step is None:
-            if not len(self.running):
-                raise ValueError(
-                    "other requests hold the engine's cache: finish or close them, or load it with more cache_bytes"
-                )
-            self._burst = 0
-            step = self._speculate(self.owed) if self.owed else self._decode()
         return step
 
     def _begin(self) -> Step | None:
@@ -106,7 +111,7 @@ class Scheduler:
         running = self.running
         part = running.add(begun.sequences)
         places = running.places[part]
-        tokens = running.write(places, sample(begun.logits, self.params, running.draws(places)))
+        tokens = running.write(places, self._sample(begun.logits, places))
         running.advance(part, tokens)
         if self.owed:
             self.owed.add(begun.sequences, running, part)
@@ -129,8 +134,7 @@ class Scheduler:
             running.put(running.tokens), running.put(running.positions),
             running.put(running.slots(running.index, running.positions)), running.put(running.tables), model.cache,
         )  # fmt: skip
-        sampled = sample(model.decoder.logits(hidden), self.params, running.draws(running.places))
-        tokens = running.write(running.places, sampled)
+        tokens = running.write(running.places, self._sample(model.decoder.logits(hidden), running.places))
         running.advance(slice(None), tokens)
         who = running.who
         return Step(who, tokens.tolist(), self._finish())
@@ -154,6 +158,9 @@ class Scheduler:
         twice = chain.from_iterable(zip(running.who, running.who, strict=True))
         rows = list(compress(twice, taken.reshape(-1).tolist()))
         return Step(rows, tokens[taken].tolist(), self._finish())
+
+    def _sample(self, logits: torch.Tensor, places: Ints) -> Sampled:
+        return sample(logits, self.params, self.running.draws(places), kernels=self.model.kernels)
 
     def _make_room(self, ahead: int) -> None:
         """A block for everyone whose newest token, or `ahead` more, begins one; the youngest give way when there is none."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inference.filling import Model
 from inference.mtp import MTP
 from inference.running import Running
-from inference.sampling import choose, sample
+from inference.sampling import sample
 from inference.sequence import Ints, Sequence
 
 PAIR = np.arange(2)
@@ -62,7 +62,10 @@ def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
     )  # fmt: skip
     if len(at) > len(running):
         out = out.index_select(0, model.put(np.cumsum(1 + owed.twice) - 1))
-    return choose(model.decoder.logits(out), running.records.params, running.draws(running.places))
+    guessed = sample(
+        model.decoder.logits(out), running.records.params, running.draws(running.places), kernels=model.kernels
+    )
+    return guessed.tokens
 
 
 def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> tuple[Ints, NDArray[np.bool_]]:
@@ -79,7 +82,7 @@ def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> 
         model.put(running.tables[row]), model.cache,
     )  # fmt: skip
     places = (running.places[:, None] + PAIR).reshape(-1)
-    sampled = sample(model.decoder.logits(hidden), running.records.params, running.draws(places))
+    sampled = sample(model.decoder.logits(hidden), running.records.params, running.draws(places), kernels=model.kernels)
     # what a wrong draft gave stands past the end of the records, until the next token overwrites it
     found = running.write(places, sampled).reshape(-1, 2)
     right = found[:, 0] == guesses
