@@ -14,7 +14,7 @@ import torch
 
 from inference import Engine, SamplingParams
 from inference.config import DeepseekConfig
-from tests.bench.measure import Bench, median, ours, speculation, table
+from tests.bench.measure import Bench, median, ours, table
 
 PROMPT = 64
 
@@ -48,7 +48,7 @@ def floor(bench: Bench) -> None:
 def mean_experts(engine: Engine, rows: list[list[int]], tokens: int) -> float:
     """How many different experts a decoding step of these rows ran in a layer, on average. All rows must have one length."""
     params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
-    done = [row[0] for row in engine.generate(rows, params, capture=True, **speculation(engine, wanted=False))]
+    done = [row[0] for row in engine.generate(rows, params, capture=True, speculate=False)]
     chosen = np.stack([completion.routing.expert_ids[len(rows[0]) :] for completion in done])  # [B, S, L, K]
     steps, layers = chosen.shape[1:3]
     if not layers or not steps:

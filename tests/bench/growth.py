@@ -3,7 +3,7 @@
 import time
 
 from inference import SamplingParams
-from tests.bench.measure import Bench, median, ours, speculation, table, verdict
+from tests.bench.measure import Bench, median, ours, table, verdict
 
 
 def prefill(bench: Bench) -> None:
@@ -56,5 +56,5 @@ def growth(bench: Bench) -> None:
 def _prefill(bench: Bench, rows: list[list[int]]) -> float:
     params = SamplingParams(max_tokens=1, temperature=0, ignore_eos=True)
     began = time.perf_counter()
-    bench.engine.generate(rows, params, capture=True, **speculation(bench.engine, wanted=False))
+    bench.engine.generate(rows, params, capture=True, speculate=False)
     return sum(map(len, rows)) / (time.perf_counter() - began)

@@ -74,7 +74,7 @@ def ours(
     params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
     waiting, first, early, sent = {(i, 0) for i in range(len(rows))}, 0.0, 0, 0
     began = time.perf_counter()
-    for step in engine.stream(rows, params, capture=capture, **speculation(engine, wanted=speculate)):
+    for step in engine.stream(rows, params, capture=capture, speculate=speculate):
         sent += len(step.token_ids)
         if waiting:
             waiting.difference_update(step.rows)
@@ -83,11 +83,6 @@ def ours(
     if sent != len(rows) * tokens:
         raise AssertionError(f"{sent} tokens came instead of {len(rows) * tokens}")
     return Rate(sent / (end - began), (sent - early) / max(end - first, 1e-9))
-
-
-def speculation(engine: Engine, *, wanted: bool) -> dict[str, bool]:
-    """Arguments of generate and stream that switch speculation; none where the checkpoint has nothing to speculate with."""
-    return {"speculate": wanted} if engine.config.num_nextn_predict_layers else {}
 
 
 def median(values: Sequence[float]) -> float:

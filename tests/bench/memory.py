@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from inference import Engine, SamplingParams, set_threads
-from tests.bench.measure import Bench, speculation, table
+from tests.bench.measure import Bench, table
 
 STATUS = Path("/proc/self/status")
 
@@ -88,7 +88,7 @@ def grown_by_decoding(engine: Engine, batch: int, prompt: int, tokens: int) -> t
     rows = torch.randint(6, engine.config.vocab_size, (batch, prompt), generator=generator).tolist()
     params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
     waiting, sent, early, before, after = {(i, 0) for i in range(batch)}, 0, 0, 0, 0
-    for step in engine.stream(rows, params, capture=False, **speculation(engine, wanted=False)):
+    for step in engine.stream(rows, params, capture=False, speculate=False):
         if step.finished:
             break  # memory goes as sequences go
         sent += len(step.token_ids)
@@ -120,7 +120,7 @@ def main() -> None:
         "latent": 4 * config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim),
         "expanded": 4 * config.num_hidden_layers * heads,
     }
-    if options.replay and hasattr(engine, "replay") and config.max_position_embeddings >= options.replay:
+    if options.replay and config.max_position_embeddings >= options.replay:
         ids = torch.randint(
             6, config.vocab_size, (options.replay,), generator=torch.Generator().manual_seed(2)
         ).tolist()

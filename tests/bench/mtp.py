@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from inference import SamplingParams
-from tests.bench.measure import Bench, median, speculation, table
+from tests.bench.measure import Bench, median, table
 from workers.trainers.families import FAMILIES, generate
 
 
@@ -22,7 +22,7 @@ class Solved(NamedTuple):
 
 def mtp(bench: Bench) -> None:
     """Speculation with the checkpoint's own MTP layer on problems that it was trained on; nothing where there is no such layer."""
-    if not bench.engine.config.num_nextn_predict_layers:
+    if not bench.engine.drafts:
         table(f"{bench.name}: multi-token prediction", ("",), [("this checkpoint has no MTP layer",)])
         return
     rows = []
@@ -54,7 +54,7 @@ def _solve(bench: Bench, batch: int, temperature: float, number: int, *, specula
     prompts = [engine.tokenizer.encode(chat) for chat in chats]
     params = SamplingParams(max_tokens=2 * bench.tokens, temperature=temperature, seed=number)
     began = time.perf_counter()
-    done = [row[0] for row in engine.generate(prompts, params, **speculation(engine, wanted=speculate))]
+    done = [row[0] for row in engine.generate(prompts, params, speculate=speculate)]
     took = time.perf_counter() - began
     count = sum(len(completion.token_ids) for completion in done)
     accepted = sum(int(completion.accepted.sum()) for completion in done) if speculate else 0
