@@ -47,12 +47,12 @@ std::tuple<Tensor, Tensor, Tensor> op_sample(const Tensor& logits, double temper
   int64_t* token = static_cast<int64_t*>(tokens.data_ptr());
   float *logprob = static_cast<float*>(logprobs.data_ptr()), *entropy = static_cast<float*>(entropies.data_ptr());
   const Sampling how{temperature, top_k, top_p};
-  run_team(team_size(20.0 * rows * vocabulary), [&](Team team) {
+  run_team(team_size(10.0 * rows * vocabulary), [&](Team team) {
     const Range mine = team.share(rows);
-    double* room = scratch<double>(0, vocabulary);
-    int32_t* order = scratch<int32_t>(1, vocabulary);
+    double* room = scratch<double>(0, sample_room(vocabulary));
+    uint64_t* keys = scratch<uint64_t>(1, vocabulary);
     for (int64_t r = mine.begin; r < mine.end; ++r)
-      token[r] = sample_row(from + r * vocabulary, vocabulary, how, draw[r], room, order, logprob + r, entropy + r);
+      token[r] = sample_row(from + r * vocabulary, vocabulary, how, draw[r], room, keys, logprob + r, entropy + r);
   });
   return {tokens, logprobs, entropies};
 }

@@ -10,8 +10,10 @@ struct Sampling {
   double top_p;        // 1: no limit
 };
 
-// `room` double [vocabulary], `order` int32 [vocabulary]: scratch.
-int64_t sample_row(const float* logits, int64_t vocabulary, const Sampling& how, double draw, double* room, int32_t* order, float* logprob,
+// Doubles of scratch that a row needs; and as many keys as the vocabulary.
+inline int64_t sample_room(int64_t vocabulary) { return 2 * ((vocabulary + 7) / 8 * 8); }
+
+int64_t sample_row(const float* logits, int64_t vocabulary, const Sampling& how, double draw, double* room, uint64_t* keys, float* logprob,
                    float* entropy);
 
 }  // namespace sluice
