@@ -8,7 +8,7 @@ import torch
 from inference.attend import Place, Seen, prefill
 from inference.config import DeepseekConfig
 from inference.linear import Linear, Matrix, Weights, dense, vector
-from inference.rope import interleaved, rotate
+from inference.rope import interleaved_heads, rotate
 
 
 class GQA:
@@ -18,24 +18,21 @@ class GQA:
         self.config, self.dtype, self.scale = config, dtype, config.softmax_scale
         self.heads, self.kv_heads, self.dim = config.num_attention_heads, config.num_key_value_heads, config.head_dim
         parts = [
-            self._interleaved(weights("q_proj.weight"), self.heads),
-            self._interleaved(weights("k_proj.weight"), self.kv_heads),
+            self._interleaved(weights("q_proj.weight")),
+            self._interleaved(weights("k_proj.weight")),
             weights("v_proj.weight"),
         ]
         bias = torch.cat(self._biases(weights)) if config.attention_bias else None
         self.w_in = Linear(*parts, bias=bias, kernels=kernels)
         self.w_o = Linear(weights("o_proj.weight"), kernels=kernels)
 
-    def _interleaved(self, matrix: Matrix, heads: int) -> Matrix:
+    def _interleaved(self, matrix: Matrix) -> torch.Tensor:
         """Rows of each head in the order of rotated pairs."""
-        if self.config.rope_interleave:
-            return matrix
-        return interleaved(dense(matrix, self.dtype).view(heads, self.dim, -1), self.config).flatten(0, 1)
+        return interleaved_heads(dense(matrix, self.dtype), self.config)
 
     def _biases(self, weights: Weights) -> list[torch.Tensor]:
         q, k, v = (vector(weights, f"{name}_proj.bias") for name in "qkv")
-        turned = (self._interleaved(x[:, None], len(x) // self.dim) for x in (q, k))
-        return [*(dense(x, self.dtype)[:, 0] for x in turned), v]
+        return [*(self._interleaved(x[:, None])[:, 0] for x in (q, k)), v]
 
     def __call__(self, x_TD: torch.Tensor, place: Place, pool: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """[T, D] to the same, `residual` added; writes the tokens' keys and values into `pool` [slots, 2 G d]."""

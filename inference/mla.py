@@ -10,7 +10,7 @@ from inference import native
 from inference.attend import BLOCK, Place, Seen, prefill
 from inference.config import DeepseekConfig
 from inference.linear import Linear, Matrix, Norm, Weights, dense
-from inference.rope import interleaved, rotate
+from inference.rope import interleaved_heads, rotate
 
 
 class MLA:
@@ -20,8 +20,8 @@ class MLA:
         self.config, self.dtype, self.kernels = config, dtype, kernels
         c, self.scale = config, config.softmax_scale
         rank, self.heads, self.nope = self._rank(), c.num_attention_heads, c.qk_nope_head_dim
-        q = self._interleaved(weights("q_b_proj.weight" if c.q_lora_rank else "q_proj.weight"), self.nope, self.heads)
-        kv = self._interleaved(weights("kv_a_proj_with_mqa.weight"), rank, 1)
+        q = self._interleaved(weights("q_b_proj.weight" if c.q_lora_rank else "q_proj.weight"), self.nope)
+        kv = self._interleaved(weights("kv_a_proj_with_mqa.weight"), rank)
         first = weights("q_a_proj.weight") if c.q_lora_rank else q
         self.widths = (first.shape[0], rank, c.qk_rope_head_dim)
         self.w_in = Linear(first, kv, kernels=kernels)
@@ -42,12 +42,11 @@ class MLA:
             raise ValueError("latent attention needs kv_lora_rank")
         return self.config.kv_lora_rank
 
-    def _interleaved(self, matrix: Matrix, before: int, heads: int) -> Matrix:
-        """Rows of each head's rope part in interleaved order; `before` rows of a head come first."""
+    def _interleaved(self, matrix: Matrix, before: int) -> Matrix:
+        """Rows of each head's rope part in interleaved order; `before` rows of a head come first. An 8-bit matrix stays one where nothing moves."""
         if self.config.rope_interleave:
             return matrix
-        rows = dense(matrix, self.dtype).view(heads, before + self.config.qk_rope_head_dim, -1)
-        return torch.cat((rows[:, :before], interleaved(rows[:, before:], self.config)), 1).flatten(0, 1)
+        return interleaved_heads(dense(matrix, self.dtype), self.config, before)
 
     def _up(self, kv_b: torch.Tensor) -> torch.Tensor:
         """[H, d_n + d_v, C]: rows of K, then rows of V, head by head."""

@@ -1,7 +1,7 @@
 """Rotary position embedding: plain, YaRN or Llama 3.1 frequencies, over the rope part of queries and keys (MLA) or over whole heads.
 
 One rotation for all: pairs (0, 1), (2, 3), ... Half-split checkpoints, which pair (i, i + d_r / 2), are brought to this order when they are
-loaded (`interleaved`): queries and keys are permuted alike, so scores are the same.
+loaded (`interleaved_heads`): queries and keys are permuted alike, so scores are the same.
 """
 
 import math
@@ -62,16 +62,12 @@ def rotate(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     return torch.view_as_real(torch.view_as_complex(pairs) * turn).flatten(-2)
 
 
-def interleaved(rows: torch.Tensor, config: DeepseekConfig) -> torch.Tensor:
-    """Rows [..., d_r, columns] of a rope projection in interleaved order, whatever order the checkpoint has."""
-    if config.rope_interleave:
-        return rows
-    return torch.stack(rows.chunk(2, -2), -2).flatten(-3, -2)
-
-
 def interleaved_heads(matrix: torch.Tensor, config: DeepseekConfig, before: int = 0) -> torch.Tensor:
-    """Rows [heads * (before + d_r), columns] of a projection to queries or keys, each head's last d_r rows in interleaved order; `before` rows of a
-    head do not rotate. A bias goes in as one column.
+    """Rows [heads * (before + d_r), columns] of a projection to queries or keys, the last d_r rows of each head in interleaved order, whatever order the
+    checkpoint has; `before` rows of a head do not rotate. A bias goes in as one column.
     """
+    if config.rope_interleave:
+        return matrix
     rows = matrix.view(-1, before + config.rope_dim, *matrix.shape[1:])
-    return torch.cat((rows[:, :before], interleaved(rows[:, before:], config)), 1).flatten(0, 1)
+    halves = rows[:, before:].chunk(2, 1)
+    return torch.cat((rows[:, :before], torch.stack(halves, 2).flatten(1, 2)), 1).flatten(0, 1)

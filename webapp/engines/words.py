@@ -101,7 +101,7 @@ def _context(facts: Mapping[str, Any]) -> Iterator[Row]:
         yield Row(_("Vocabulary"), _("%(n)s tokens") % {"n": intcomma(facts["vocabulary"])})
     if facts.get("attention"):
         heads = ngettext("%(n)s head", "%(n)s heads", facts["attention_heads"]) % {"n": facts["attention_heads"]}
-        if facts.get("key_value_heads"):
+        if facts.get("key_value_heads") and facts["attention"] == "GQA":
             heads += _(", %(n)s of keys and values") % {"n": facts["key_value_heads"]}
         yield Row(_("Attention"), facts["attention"], heads)
 
