@@ -77,13 +77,20 @@ def _examples_text() -> str:
 
 
 def model_card(
-    *, config: dict[str, Any], parameters: int, recipe: Recipe, accuracy: dict[str, Any], log: list[dict[str, Any]]
+    *,
+    config: dict[str, Any],
+    parameters: int,
+    mtp_parameters: int,
+    recipe: Recipe,
+    accuracy: dict[str, Any],
+    log: list[dict[str, Any]],
 ) -> str:
-    """README.md of the checkpoint folder."""
-    return _what(parameters) + _how_well(accuracy) + _how_made(config, recipe, log)
+    """README.md of the checkpoint folder; `mtp_parameters` of the parameters are the MTP's."""
+    what = _what(parameters, mtp_parameters)
+    return what + _how_well(accuracy) + _how_drafts(accuracy["mtp"], config) + _how_made(config, recipe, log)
 
 
-def _what(parameters: int) -> str:
+def _what(parameters: int, mtp_parameters: int) -> str:
     return f"""---
 license: apache-2.0
 language: en
@@ -92,7 +99,8 @@ tags: [deepseek_v3, mixture-of-experts, reasoning, tiny]
 ---
 # Sluice tiny
 
-A {parameters / 1e6:.1f} million parameter model of DeepSeek-V3's architecture, trained from nothing on one processor core, so
+A {(parameters - mtp_parameters) / 1e6:.1f} million parameter model of DeepSeek-V3's architecture, with a multi-token prediction
+module (MTP) of {mtp_parameters / 1e6:.1f} million more, trained from nothing on one processor core, so
 that everything Sluice does can be tried without a download. It writes `<think>`, works a small problem through step by step,
 closes `</think>` and gives its answer in `\\boxed{{}}`.
 
@@ -140,6 +148,32 @@ Experts: least used {percent(experts["least_share"])} of its layer's assignments
 """
 
 
+def draft_table(mtp: dict[str, Any]) -> str:
+    """The MTP's agreement by family as a Markdown table."""
+    lines = ["| Family | Guesses | Agreement | Right |", "|---|---|---|---|"]
+    rows = [(FAMILIES[name].title, row) for name, row in mtp["families"].items()] + [("**All**", mtp)]
+    lines += [f"| {t} | {r['guesses']} | {percent(r['agreement'])} | {percent(r['right'])} |" for t, r in rows]
+    return "\n".join(lines)
+
+
+def _how_drafts(mtp: dict[str, Any], config: dict[str, Any]) -> str:
+    layer = f"model.layers.{config['num_hidden_layers']}"
+    return f"""## Guessing the token after the next
+
+The MTP, in V3's form and under V3's names (`{layer}.*`), guesses token i + 2 from the model's state at i and token i + 1. It
+is for engines that draft with it; those that do not, leave it out, and transformers names its tensors as unexpected. V3's copies of the
+embedding and the head (`{layer}.embed_tokens`, `{layer}.shared_head.head`) are not in the file: both are the model's own.
+
+On the worked traces of the same held-out problems, given their own tokens, its likeliest token is the model's likeliest token
+("agreement", which is how often a greedy engine could keep the guess) or the trace's ("right"):
+
+{draft_table(mtp)}
+
+Its experts: least used {percent(mtp["least_share"])}; largest load over the mean, less one: {mtp["max_violation"]:.2f}.
+
+"""
+
+
 def _how_made(config: dict[str, Any], recipe: Recipe, log: list[dict[str, Any]]) -> str:
     return f"""## How it was made
 
@@ -150,7 +184,8 @@ tokens in all), AdamW {recipe.betas}, weight decay {recipe.weight_decay}, learni
 along a cosine of {recipe.horizon} steps and over the last {recipe.cooldown} in a line to {recipe.lr * recipe.lr_floor:g},
 gradients clipped at {recipe.clip}, loss on completions only, seed {recipe.seed}, tokenizer seed {recipe.tokenizer_seed}.
 Experts are balanced by the routing bias alone (step {recipe.bias_rate}), without an auxiliary loss. Last logged loss
-{log[-1]["loss"]:.3f} nats a token. `recipe.json` holds every number, `train_log.jsonl` the run; `make tiny` runs the recipe again.{_remarks_text(recipe)}
+{log[-1]["loss"]:.3f} nats a token, of the MTP {log[-1]["mtp_loss"]:.3f}; the MTP's loss is added with weight {recipe.mtp_weight}, from
+{percent(recipe.mtp_late_from)} of the run on {recipe.mtp_weight_late}. `recipe.json` holds every number, `train_log.jsonl` the run; `make tiny` runs the recipe again.{_remarks_text(recipe)}
 
 ## Licence
 

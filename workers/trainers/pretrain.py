@@ -1,4 +1,4 @@
-"""Causal language modelling of worked traces, from scratch, resumable at any saved step.
+"""Causal language modelling of worked traces and of the token after the next (MTP), from scratch, resumable at any saved step.
 
 A resumed run continues with the same numbers: batches are functions of (seed, step), and model, optimiser and log are saved
 together. Experts are balanced by the routing bias alone. Left out: evaluation, cards, and any second process or device; a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -35,6 +35,18 @@ def summed_loss(logits_BSV: torch.Tensor, rows: Rows) -> torch.Tensor:
     return (losses * torch.from_numpy(rows.weights).reshape(-1)).sum()
 
 
+class Losses(NamedTuple):
+    """Mean cross-entropy in nats a token: of the next token, and of the MTP's (0 without one)."""
+
+    main: float
+    mtp: float
+
+
+def after_next(rows: Rows) -> Rows:
+    """The same rows for the MTP: its position i predicts token i + 2, weighed as that token is; one position fewer."""
+    return Rows(rows.inputs[:, :-1], rows.targets[:, 1:], rows.weights[:, 1:])
+
+
 def build_optimizer(network: TrainedNetwork, recipe: Recipe) -> torch.optim.AdamW:
     """AdamW that decays matrices, and leaves norms alone."""
     parameters = list(network.model.parameters())
@@ -53,7 +65,7 @@ class Pretraining:
         self.optimizer = build_optimizer(network, recipe)
         self.step = 0  # steps done
         self.log: list[dict[str, Any]] = []
-        self._losses: list[float] = []
+        self._losses: list[Losses] = []
         self._tokens = 0  # places filled since the start
         self._loads = network.zero_loads()
         self._since, self._tokens_before = time.perf_counter(), 0
@@ -81,7 +93,7 @@ class Pretraining:
             moments.setdefault(int(number), {})[key] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.step = int(facts["step"])
-        self._losses, self._tokens = list(facts["losses"]), int(facts["tokens"])
+        self._losses, self._tokens = [Losses(*each) for each in facts["losses"]], int(facts["tokens"])
         self._loads = list(_below("loads.", tensors).values())
         self.log = [row for row in read_lines(self.log_path) if row["step"] <= self.step]
         return True
@@ -95,8 +107,8 @@ class Pretraining:
         write_state(self.state_path, tensors, {"step": self.step, "losses": self._losses, "tokens": self._tokens})
         write_lines(self.log_path, self.log)
 
-    def train_step(self) -> float:
-        """One batch, one update of the weights, one step of the routing biases. Returns the loss, nats a token."""
+    def train_step(self) -> Losses:
+        """One batch, one update of the weights, one step of the routing biases."""
         recipe, step = self.recipe, self.step
         groups = batch_at(
             self.tokenizer,
@@ -109,25 +121,29 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr_at(step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, loads = self._backward(groups)
+        losses, loads = self._backward(groups)
         torch.nn.utils.clip_grad_norm_(self.network.model.parameters(), recipe.clip)
         self.optimizer.step()
         self.network.balance(loads, recipe.bias_rate_at(step))
         self._loads = _added(self._loads, loads)
-        self._losses.append(loss)
+        self._losses.append(losses)
         self.step += 1
-        return loss
+        return losses
 
-    def _backward(self, groups: list[Rows]) -> tuple[float, list[torch.Tensor]]:
-        """Gradients of the mean loss over all groups; padding is routed too, but so little that the load stands."""
+    def _backward(self, groups: list[Rows]) -> tuple[Losses, list[torch.Tensor]]:
+        """Gradients of the mean loss over all groups; padding is routed too, but so little that the load stands.
+
+        V3 eq. 24 and 25: both means are over the same tokens, and the MTP's adds to the main one with a weight.
+        """
         trained = max(1.0, sum(float(rows.weights.sum()) for rows in groups))
-        total, loads = 0.0, self.network.zero_loads()
+        weight, total, loads = self.recipe.mtp_weight_at(self.step), Losses(0.0, 0.0), self.network.zero_loads()
         for rows in groups:
-            logits, counted = self.network.forward(torch.from_numpy(rows.inputs))
-            loss = summed_loss(logits, rows) / trained
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-            loads = _added(loads, counted)
+            out = self.network.forward(torch.from_numpy(rows.inputs))
+            main = summed_loss(out.logits, rows) / trained
+            mtp = torch.zeros(()) if out.drafts is None else summed_loss(out.drafts, after_next(rows)) / trained
+            (main + weight * mtp).backward()  # type: ignore[no-untyped-call]
+            total = Losses(total.main + float(main.detach()), total.mtp + float(mtp.detach()))
+            loads = _added(loads, out.loads)
             self._tokens += rows.inputs.size
         return total, loads
 
@@ -149,7 +165,8 @@ class Pretraining:
         now, biases = time.perf_counter(), self.network.biases()
         row = {
             "step": self.step,
-            "loss": round(sum(self._losses) / len(self._losses), 5),
+            "loss": round(sum(each.main for each in self._losses) / len(self._losses), 5),
+            "mtp_loss": round(sum(each.mtp for each in self._losses) / len(self._losses), 5),
             "lr": round(self.recipe.lr_at(self.step - 1), 7),
             "tokens": self._tokens,
             "tokens_per_s": round((self._tokens - self._tokens_before) / (now - self._since)),

@@ -33,6 +33,9 @@ class Recipe:
     clip: float = 1.0  # gradient norm
     bias_rate: float = 0.001  # gamma of DeepSeek-V3 2.1.2: step of the routing bias
     bias_until: float = 0.97  # share of the run after which the bias rests, as V3's last 500B tokens
+    mtp_weight: float = 0.3  # lambda of V3 4.2 on the loss of the token after the next; nothing is added without an MTP
+    mtp_weight_late: float = 0.1
+    mtp_late_from: float = 2 / 3  # share of the run after which the late weight holds; V3: 10 of 14.8 trillion tokens
     log_every: int = 20  # steps
     save_every: int = 100  # steps
     threads: int = 1
@@ -68,6 +71,10 @@ class Recipe:
     def bias_rate_at(self, step: int) -> float:
         """Step of the routing bias: constant, then 0 so that routing settles."""
         return self.bias_rate if step < self.bias_until * self.steps else 0.0
+
+    def mtp_weight_at(self, step: int) -> float:
+        """What the MTP's loss weighs beside the main one."""
+        return self.mtp_weight if step < self.mtp_late_from * self.steps else self.mtp_weight_late
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -20,10 +20,12 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from .card import examples, model_card
+from .drafts import measure
 from .files import read_lines, write_json, write_text
-from .network import Shape, TrainedNetwork
+from .network import TrainedNetwork
 from .pretrain import Pretraining
 from .recipe import Recipe
+from .shape import Shape
 from .text import BOS_ID, EOS_ID, build_tokenizer, save_tokenizer
 
 LOG_NAME = "train_log.jsonl"
@@ -65,20 +67,27 @@ def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:
 
 def finish(folder: Path) -> dict[str, Any]:
     """Evaluate the folder's checkpoint; write accuracy.json, examples.json and the card."""
-    from .evaluate import EvaluationPlan, evaluate  # noqa: PLC0415  the engine is needed from here on only
+    from .evaluate import EvaluationPlan, evaluate, heldout_problems  # noqa: PLC0415  the engine is needed from here on only
 
-    accuracy = evaluate(folder, EvaluationPlan(), tell=lambda text: print(text, flush=True))
+    plan = EvaluationPlan()
+    accuracy = evaluate(folder, plan, tell=lambda text: print(text, flush=True))
+    accuracy["mtp"] = measure(folder, heldout_problems(plan))
     write_json(folder / "accuracy.json", accuracy)
     write_json(folder / "examples.json", examples())
     write_card(folder)
     return accuracy
 
 
+def _parameters(shape: Shape) -> int:
+    return TrainedNetwork(shape, 0).parameters()
+
+
 def write_card(folder: Path) -> None:
     """README.md from what lies in the folder."""
     card = model_card(
         config=json.loads((folder / "config.json").read_text(encoding="utf-8")),
-        parameters=TrainedNetwork(Shape(), 0).parameters(),
+        parameters=_parameters(Shape()),
+        mtp_parameters=_parameters(Shape()) - _parameters(replace(Shape(), num_nextn_predict_layers=0)),
         recipe=Recipe.load(folder / "recipe.json"),
         accuracy=json.loads((folder / "accuracy.json").read_text(encoding="utf-8")),
         log=read_lines(folder / LOG_NAME),

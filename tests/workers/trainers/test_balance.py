@@ -3,7 +3,8 @@
 import torch
 
 from workers.trainers.balance import loads, max_violation, update_bias
-from workers.trainers.network import Gate, Shape
+from workers.trainers.layers import Gate
+from workers.trainers.shape import Shape
 
 
 def test_loads_count_every_assignment():

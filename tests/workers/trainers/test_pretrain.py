@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from workers.trainers.batching import Document, pad
 from workers.trainers.files import read_lines
-from workers.trainers.network import Shape, TrainedNetwork
-from workers.trainers.pretrain import Pretraining
+from workers.trainers.network import TrainedNetwork
+from workers.trainers.pretrain import Pretraining, after_next
 from workers.trainers.recipe import Recipe
+from workers.trainers.shape import Shape
 from workers.trainers.text import build_tokenizer
 
 SMALL = Shape(hidden_size=32, intermediate_size=64, moe_intermediate_size=16, kv_lora_rank=16, qk_nope_head_dim=8,
@@ -54,6 +56,7 @@ def test_the_loss_falls_in_twenty_steps(tokenizer, tmp_path):
     run.run()
     assert run.step == 20
     assert run.log[0]["loss"] - run.log[-1]["loss"] > 1.5
+    assert run.log[0]["mtp_loss"] - run.log[-1]["mtp_loss"] > 1.5
     assert all(torch.isfinite(parameter).all() for parameter in run.network.model.parameters())
 
 
@@ -92,7 +95,7 @@ def test_the_log_states_speed_load_and_bias(tokenizer, tmp_path):
     row = read_lines(run.log_path)[-1]
     assert 4 * 6 * 40 < row["tokens"] < 4 * 6 * 320
     assert row["tokens_per_s"] > 0
-    assert len(row["max_violation"]) == len(row["bias_min"]) == 2  # routed layers
+    assert len(row["max_violation"]) == len(row["bias_min"]) == 3  # two routed layers and the MTP
     assert row["bias_max"][0] == pytest.approx(4 * RECIPE.bias_rate, abs=1e-4)
 
 
@@ -106,6 +109,45 @@ def test_biases_move_without_gradient_and_rest_at_the_end(tokenizer, tmp_path):
     before = [bias.clone() for bias in biases]
     run.train_step()
     assert all(torch.equal(a, b) for a, b in zip(before, run.network.biases(), strict=True))
+
+
+def test_the_mtp_learns_the_token_after_the_next_where_that_is_of_the_completion():
+    rows = pad([Document([10, 11, 12, 13, 14], trained=2), Document([20, 21, 22], trained=1)])
+    after = after_next(rows)
+    assert after.inputs.tolist() == [[10, 11, 12], [20, 21, 22]]
+    assert after.targets.tolist() == [[12, 13, 14], [22, 1, 1]]
+    assert after.weights.tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_an_mtp_that_weighs_nothing_leaves_the_main_model_as_it_was(tokenizer, tmp_path):
+    recipe = replace(RECIPE, mtp_weight=0.0, mtp_weight_late=0.0)
+    runs = [
+        Pretraining(
+            TrainedNetwork(replace(SMALL, num_nextn_predict_layers=depth), 5), tokenizer, recipe, tmp_path / name
+        )
+        for depth, name in ((0, "alone"), (1, "both"))
+    ]
+    losses = [[run.train_step() for _ in range(3)] for run in runs]
+    assert [each.main for each in losses[0]] == pytest.approx([each.main for each in losses[1]], abs=1e-6)
+    assert losses[0][0].mtp == 0.0
+    assert losses[1][0].mtp > 5
+    alone, both = (run.network.model.state_dict() for run in runs)
+    assert all(torch.allclose(tensor, both[name], atol=1e-6) for name, tensor in alone.items())
+
+
+def test_an_mtp_that_weighs_something_moves_the_main_model(tokenizer, tmp_path):
+    states = []
+    for weight in (0.0, 0.3):
+        run = _run(tokenizer, tmp_path / str(weight), replace(RECIPE, mtp_weight=weight))
+        run.train_step()
+        states.append(run.network.model.state_dict())
+    name = "model.layers.0.self_attn.o_proj.weight"
+    assert not torch.allclose(states[0][name], states[1][name], atol=1e-6)
+
+
+def test_the_mtp_weighs_less_in_the_last_third():
+    recipe = Recipe(steps=900)
+    assert [recipe.mtp_weight_at(step) for step in (0, 599, 600, 899)] == [0.3, 0.3, 0.1, 0.1]
 
 
 def test_the_rate_warms_up_and_falls_to_its_floor():
