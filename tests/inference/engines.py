@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from inference import native
 from inference.cache import Cache
 from inference.engine import Engine
 from tests.inference.models import config, with_mtp
@@ -11,12 +12,13 @@ from tests.inference.models import config, with_mtp
 DRAFTS = "v3 with a query latent and mtp"
 
 
-def engine(kind: str = "v3", *, blocks: int = 400, **changes) -> Engine:
+def engine(kind: str = "v3", *, blocks: int = 400, kernels: bool = False, **changes) -> Engine:
     """An engine of one of `models.KINDS` with `blocks` blocks of 16 tokens, without tokenizer."""
+    assert not kernels or native.available()
     c = config(kind, **changes)
-    decoder, mtp = with_mtp(c)
+    decoder, mtp = with_mtp(c, kernels=kernels)
     cache = Cache(c, blocks, torch.float32, "cpu", int(mtp is not None))
-    return Engine(Path("random"), decoder, mtp, None, cache)
+    return Engine(Path("random"), decoder, mtp, None, cache, kernels=kernels)
 
 
 def tokens(outs) -> list[list[list[int]]]:

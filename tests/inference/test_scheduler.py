@@ -34,8 +34,9 @@ def as_forward(e, prompt, completion) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["v3", DRAFTS, "v2", "moe 16b"])
-def test_what_is_said_is_what_one_plain_pass_says(kind):
-    e = engine(kind)
+@pytest.mark.parametrize("kernels", [False, True], ids=["plain", "native"])
+def test_what_is_said_is_what_one_plain_pass_says(kind, kernels):
+    e = engine(kind, kernels=kernels)
     outs = e.generate(PROMPTS, SamplingParams(max_tokens=40, n=2, **FREE))
     assert all(as_forward(e, p, c) for p, group in zip(PROMPTS, outs, strict=True) for c in group)
 
@@ -92,10 +93,10 @@ def test_what_was_not_captured_is_not_found_by_who_captures():
 
 
 @pytest.mark.parametrize("kind", ["v3", DRAFTS])
-@pytest.mark.parametrize("blocks", [8, 9, 12])
-def test_who_gave_way_goes_on_as_if_nothing_had_been(kind, blocks):
+@pytest.mark.parametrize(("blocks", "kernels"), [(8, False), (9, False), (9, True), (12, True)])
+def test_who_gave_way_goes_on_as_if_nothing_had_been(kind, blocks, kernels):
     params = SamplingParams(max_tokens=40, n=3, seed=2, **FREE)
-    plenty, scarce = engine(kind), engine(kind, blocks=blocks)
+    plenty, scarce = engine(kind, kernels=kernels), engine(kind, blocks=blocks, kernels=kernels)
     wanted, got = plenty.generate(PROMPTS, params), scarce.generate(PROMPTS, params)
     assert tokens(got) == tokens(wanted)
     assert scarce.counts.preempted > 0
@@ -210,8 +211,9 @@ def test_a_stream_that_finds_no_room_beside_another_says_so():
 
 
 @pytest.mark.parametrize("kind", ["v3", DRAFTS])
-def test_capture_changes_no_bit(kind):
-    e = engine(kind)
+@pytest.mark.parametrize("kernels", [False, True], ids=["plain", "native"])
+def test_capture_changes_no_bit(kind, kernels):
+    e = engine(kind, kernels=kernels)
     params = SamplingParams(max_tokens=25, n=2, **FREE)
     outs = {}
     for level in (False, True, "full"):

@@ -22,7 +22,7 @@ FEW = {"vocab_size": 8}  # so few tokens that many drafts are right
     ],
     ids=["greedy", "sampled", "top_p", "top_k"],
 )
-@pytest.mark.parametrize("changes", [{}, FEW], ids=["many tokens", "few tokens"])
+@pytest.mark.parametrize("changes", [{}, FEW, {**FEW, "kernels": True}], ids=["many tokens", "few tokens", "native"])
 def test_tokens_with_drafts_are_those_without(how, changes):
     e = engine(DRAFTS, **changes)
     params = SamplingParams(max_tokens=50, n=3, seed=5, ignore_eos=True, **how)
