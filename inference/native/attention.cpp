@@ -8,8 +8,6 @@ namespace sluice {
 
 namespace {
 
-enum Room { STRETCHES, FIRST, LATENT_Q, BEST, TOTAL, SUMS, LOOKED };
-
 constexpr int64_t STRETCH = 256;  // positions; a multiple of CHUNK
 constexpr int64_t CHUNK = 32;     // cached rows between two looks at the running maximum
 constexpr int64_t GROUP = 4;      // heads at a time
@@ -174,10 +172,10 @@ void run_attention(Team team, const Attention& f, const AttentionPlan& plan) {
       float* to = plan.latent_q + (r * f.heads + h) * width;
       for (int64_t i = 0; i < std::min(PANEL, f.rank - p * PANEL); ++i) to[p * PANEL + i] = sums[i] * f.scale;
       if (p) return;
-      const float* rope = f.q + (r * f.heads + h) * q_width + f.nope;
+      const float* rope = f.q + r * f.q_stride + h * q_width + f.nope;
       for (int64_t i = 0; i < f.rope; ++i) to[f.rank + i] = rope[i] * f.scale;
     };
-    product_strided(f.q + h * q_width, f.heads * q_width, f.rows, f.nope, f.w_uk + h * up * f.nope * PANEL, panel, panel + 1, keep);
+    product_strided(f.q + h * q_width, f.q_stride, f.rows, f.nope, f.w_uk + h * up * f.nope * PANEL, panel, panel + 1, keep);
   }
   team.barrier();
   const Range mine = team.share(plan.count);

@@ -6,6 +6,7 @@ namespace sluice {
 
 struct Attention {
   const float* q;                    // [rows, heads, nope + rope], rotated
+  int64_t q_stride;                  // between rows of q
   int64_t rows, heads, nope, rope, rank, value;
   const float *w_uk, *w_uv;          // packed a head: [heads][panels(rank)][nope][16], [heads][panels(value)][rank][16]
   const float* pool;                 // [slots, rank + rope]

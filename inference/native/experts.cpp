@@ -8,8 +8,6 @@ namespace sluice {
 
 namespace {
 
-enum Room { JOBS, SLOT, WEIGHT, SOURCE, MIDDLE, NUMBERS, PARTS, STARTS };
-
 int64_t padded(int64_t n) { return panels(n) * PANEL; }
 
 // This thread's part of all jobs' panels, by work.

@@ -11,20 +11,14 @@ Tensor op_mla_decode(const Tensor& q, const Tensor& w_uk, const Tensor& w_uv, co
   f.rows = q.size(0), f.heads = q.size(1), f.nope = w_uk.size(2);
   f.rope = q.size(2) - f.nope, f.rank = pool.size(1) - f.rope, f.value = value;
   STD_TORCH_CHECK(f.rope >= 0 && f.rank > 0, "q, w_uk and pool do not fit: ", q.size(2), ", ", f.nope, ", ", pool.size(1));
+  f.q_stride = f.heads * q.size(2);
   f.w_uk = address<float, 4>(w_uk, "w_uk", {f.heads, panels(f.rank), f.nope, PANEL});
   f.w_uv = address<float, 4>(w_uv, "w_uv", {f.heads, panels(value), f.rank, PANEL});
   f.pool = address<float, 2>(pool, "pool", {ANY, ANY});
   f.tables = address<int32_t, 2>(tables, "tables", {f.rows, ANY});
   f.lengths = address<int64_t, 1>(lengths, "lengths", {f.rows});
   f.blocks = tables.size(1), f.block_size = block_size, f.scale = static_cast<float>(scale);
-  const int64_t stored = pool.size(0) / block_size;
-  for (int64_t r = 0; r < f.rows; ++r) {
-    STD_TORCH_CHECK(f.lengths[r] >= 1 && f.lengths[r] <= f.blocks * block_size, "lengths: ", f.lengths[r], " is not in 1..", f.blocks * block_size);
-    for (int64_t b = 0; b < (f.lengths[r] + block_size - 1) / block_size; ++b) {
-      const int64_t block = f.tables[r * f.blocks + b];
-      STD_TORCH_CHECK(block >= 0 && block < stored, "tables: block ", block, " is not below ", stored);
-    }
-  }
+  check_tables(f.tables, f.lengths, f.rows, f.blocks, block_size, pool.size(0));
   Tensor out = empty_tensor<2>({f.rows, f.heads * value});
   f.out = static_cast<float*>(out.data_ptr());
   const AttentionPlan plan = plan_attention(f);

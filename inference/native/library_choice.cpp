@@ -49,8 +49,8 @@ std::tuple<Tensor, Tensor, Tensor> op_sample(const Tensor& logits, double temper
   const Sampling how{temperature, top_k, top_p};
   run_team(team_size(10.0 * rows * vocabulary), [&](Team team) {
     const Range mine = team.share(rows);
-    double* room = scratch<double>(0, sample_room(vocabulary));
-    uint64_t* keys = scratch<uint64_t>(1, vocabulary);
+    double* room = scratch<double>(PROBABILITIES, sample_room(vocabulary));
+    uint64_t* keys = scratch<uint64_t>(KEYS, vocabulary);
     for (int64_t r = mine.begin; r < mine.end; ++r)
       token[r] = sample_row(from + r * vocabulary, vocabulary, how, draw[r], room, keys, logprob + r, entropy + r);
   });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 namespace sluice {
 
@@ -44,17 +45,23 @@ void run_team(int threads, const Body& body) {
   body(Team{omp_get_thread_num(), omp_get_num_threads()});
 }
 
-// Scratch memory of the calling thread, kept between calls; `slot` keeps buffers that live at once apart.
-template <class T>
-T* scratch(int slot, int64_t count) {
+// Scratch memory of the calling thread, kept between calls. A name a buffer, since several live at once.
+enum Room {
+  JOBS, SLOT, WEIGHT, SOURCE, MIDDLE, NUMBERS, PARTS, STARTS,          // experts
+  STRETCHES, FIRST, LATENT_Q, BEST, TOTAL, SUMS, LOOKED,               // attention
+  PROBABILITIES, KEYS,                                                 // sampling
+  STREAM, NORMED, JOINED, QUERIES, SEEN, LOGITS, IDS, GATES,           // the layers of a decoder
+  ROOMS,
+};
+
+inline char* scratch_bytes(Room room, int64_t bytes) {
   struct Buffer {
     char* data = nullptr;
     int64_t size = 0;
     ~Buffer() { ::operator delete(data, std::align_val_t(64)); }
   };
-  static thread_local Buffer buffers[16];
-  Buffer& buffer = buffers[slot];
-  const int64_t bytes = std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T));
+  static thread_local Buffer buffers[ROOMS];
+  Buffer& buffer = buffers[room];
   if (buffer.size < bytes) {
     ::operator delete(buffer.data, std::align_val_t(64));
     buffer.data = nullptr;
@@ -62,7 +69,12 @@ T* scratch(int slot, int64_t count) {
     buffer.data = static_cast<char*>(::operator new(bytes + bytes / 4, std::align_val_t(64)));
     buffer.size = bytes + bytes / 4;
   }
-  return reinterpret_cast<T*>(buffer.data);
+  return buffer.data;
+}
+
+template <class T>
+T* scratch(Room room, int64_t count) {
+  return reinterpret_cast<T*>(scratch_bytes(room, std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T))));
 }
 
 }  // namespace sluice

@@ -78,6 +78,17 @@ Tensor empty_tensor(const std::array<int64_t, D>& dims, Scalar scalar = Scalar::
   return Tensor(handle);
 }
 
+// Every block that a length reaches lies in a cache of so many slots.
+inline void check_tables(const int32_t* tables, const int64_t* lengths, int64_t rows, int64_t blocks, int64_t block_size, int64_t slots) {
+  for (int64_t r = 0; r < rows; ++r) {
+    STD_TORCH_CHECK(lengths[r] >= 1 && lengths[r] <= blocks * block_size, "lengths: ", lengths[r], " is not in 1..", blocks * block_size);
+    for (int64_t b = 0; b * block_size < lengths[r]; ++b) {
+      const int64_t block = tables[r * blocks + b];
+      STD_TORCH_CHECK(block >= 0 && (block + 1) * block_size <= slots, "tables: block ", block, " is not below ", slots / block_size);
+    }
+  }
+}
+
 // How many threads an operation of so many multiply-adds gets.
 inline int team_size(double multiply_adds) {
   return threads_for(multiply_adds, static_cast<int>(torch::stable::get_num_threads()));
