@@ -17,6 +17,7 @@ from inference.gate import Routed
 from inference.linear import Matrix, Weights, dense
 
 Expert = tuple[Matrix, Matrix, Matrix]  # gate [I, D], up [I, D], down [D, I]
+PackedSwiGLU = tuple[torch.Tensor, torch.Tensor, int]  # gate and up packed, down packed, I
 
 
 class Experts(Protocol):
@@ -26,8 +27,12 @@ class Experts(Protocol):
         """`base_TD` plus what the chosen experts make of `x_TD`."""
 
 
-def read_experts(count: int, weights: Weights, dtype: torch.dtype, *, kernels: bool) -> Experts:
-    """`weights` gives tensors by their name below `experts.`. One expert at a time is read, so a layer is never there twice."""
+def read_experts(
+    count: int, weights: Weights, dtype: torch.dtype, shared: PackedSwiGLU | None = None, *, kernels: bool
+) -> Experts:
+    """`weights` gives tensors by their name below `experts.`. One expert at a time is read, so a layer is never there twice. `shared` are
+    those that the kernel runs in the same call.
+    """
 
     def read(index: int) -> Expert:
         gate, up, down = (weights(f"{index}.{name}_proj.weight") for name in ("gate", "up", "down"))
@@ -36,19 +41,21 @@ def read_experts(count: int, weights: Weights, dtype: torch.dtype, *, kernels: b
     first = read(0)
     if isinstance(first[0], Fp8Weight):
         return EightBitExperts([first, *map(read, range(1, count))], dtype)
-    return PackedExperts(count, first, read) if kernels else StackedExperts(count, first, read)
+    return PackedExperts(count, first, read, shared) if kernels else StackedExperts(count, first, read)
 
 
 class PackedExperts:
-    """float32 on the CPU, by one native kernel for all."""
+    """float32 on the CPU, by one native kernel for all, the shared experts with them."""
 
-    def __init__(self, count: int, first: Expert, read: Callable[[int], Expert]) -> None:
-        self.width = first[0].shape[0]
+    def __init__(
+        self, count: int, first: Expert, read: Callable[[int], Expert], shared: PackedSwiGLU | None = None
+    ) -> None:
+        self.width, self.shared = first[0].shape[0], shared
         self.w_in, self.w_out = _fill(count, first, read, native.pack)
 
     def add(self, base_TD: torch.Tensor, x_TD: torch.Tensor, routed: Routed) -> torch.Tensor:
         """See `Experts`."""
-        return native.experts(x_TD, routed.ids, routed.weights, self.w_in, self.w_out, self.width, base_TD)
+        return native.experts(x_TD, routed.ids, routed.weights, self.w_in, self.w_out, self.width, base_TD, self.shared)
 
 
 class StackedExperts:

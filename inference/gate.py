@@ -53,6 +53,14 @@ def route(
     return Routed(ids_TK, weights_TK, _detail(scores_TE, open_TE, ids_TK, config) if detail else None)
 
 
+def kernel_rule(config: DeepseekConfig) -> tuple[int, int, int, int, int, bool, float]:
+    """The same rule in the words of `native.gate`, which follows it for float32 on the CPU."""
+    c = config
+    groups = 0 if c.topk_group == c.n_group else 2 if c.topk_method == "noaux_tc" else 1
+    scoring = int(c.scoring_func == "sigmoid")
+    return scoring, groups, c.n_group, c.topk_group, c.num_experts_per_tok, c.norm_topk_prob, c.routed_scaling_factor
+
+
 def score(logits_TE: torch.Tensor, config: DeepseekConfig) -> torch.Tensor:
     """Affinities s [T, E]: softmax over all experts, or a sigmoid of each (V3 paper eq. 15)."""
     return torch.softmax(logits_TE, -1) if config.scoring_func == "softmax" else torch.sigmoid(logits_TE)
