@@ -168,7 +168,7 @@ JOB_LEASE_SECONDS = env.int("SLUICE_JOB_LEASE_SECONDS", default=120)
 JOB_SLICE_SECONDS = env.int("SLUICE_JOB_SLICE_SECONDS", default=30)  # a task hands over after this, so jobs take turns
 # Half the cores: torch threads that must share a core stall one another at every barrier, and the other processes need room too.
 TORCH_THREADS = env.int("SLUICE_TORCH_THREADS", default=max(1, (os.cpu_count() or 2) // 2))
-GENERATE_BATCH = env.int("SLUICE_GENERATE_BATCH", default=32)  # samples decoded together by a local engine
+GENERATE_BATCH = env.int("SLUICE_GENERATE_BATCH", default=64)  # samples a local engine gets at once, saved together
 MAX_UPLOAD_BYTES = env.int("SLUICE_MAX_UPLOAD_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = env.str("SLUICE_UPLOAD_TEMP_DIR", default=None)

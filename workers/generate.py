@@ -68,7 +68,7 @@ def run(job: Job, deadline: float) -> bool:
 
 def _conclude(job: Job, target: Run, plan: Plan, done: int) -> None:
     too_long = len(plan.too_long)
-    context = plan.engine.config.max_position_embeddings
+    context = plan.engine.longest
     if not done and too_long:
         words = _("No prompt fits the context of %(engine)s, which is %(context)s tokens. Ask shorter ones.")
         raise ValueError(words % {"engine": target.engine, "context": f"{context:,}"})

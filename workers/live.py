@@ -67,12 +67,14 @@ class LiveText:
         return sum(self._tokens)
 
     def add(self, step: "Step") -> None:
-        """One decoding step: a token for each sample that runs, and which of them ended with it."""
+        """One step: tokens of samples that run, and which of them ended with their last one."""
         ended = {(f.prompt, f.sample): f.completion.finish_reason for f in step.finished}
-        for place, token in zip(step.rows, step.token_ids, strict=True):
+        last = {place: number for number, place in enumerate(step.rows)}  # where tokens are drafted a sample can have two
+        for number, (place, token) in enumerate(zip(step.rows, step.token_ids, strict=True)):
             row = self._row[place]
             self._tokens[row] += 1
-            if row < SHOWN and ended.get(place) != "stop":  # a stop token is no text
+            stops = ended.get(place) == "stop" and last[place] == number  # a stop token is no text
+            if row < SHOWN and not stops:
                 self._bytes[row] += self._tokenizer.token_bytes(token)
         for place in ended:
             self._ended[self._row[place]] = True

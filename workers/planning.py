@@ -81,7 +81,7 @@ class Plan:
     def _ask(self, problem: Problem, missing: list[int]) -> Iterator[tuple[int, Asked]]:
         prompt = self._prompt(problem)
         ids = self.engine.tokenizer.encode(prompt)
-        room = min(int(self.run.params["max_tokens"]), self.engine.config.max_position_embeddings - len(ids))
+        room = min(int(self.run.params["max_tokens"]), self.engine.longest - len(ids))
         if room < 1:
             self.too_long.append(problem.pk)
             return

@@ -78,3 +78,20 @@ def test_a_character_that_is_not_whole_yet_is_not_shown():
     live.publish()
     assert cache.get(live_key(8))["samples"][0]["text"] == "a"
     assert cache.get(live_key(8))["seconds_left"] is None
+
+
+def test_a_sample_that_stops_with_two_tokens_keeps_the_first():
+    from inference import Completion, Finished, Step
+    from workers.live import LiveText
+    from workers.planning import Asked
+
+    class Letters:
+        def token_bytes(self, token):
+            return chr(token).encode()
+
+    live = LiveText(9, Letters(), [Asked(1, "Q", [1], [0, 1], [5, 6])], saved=0, planned=2)
+    ended = Finished(0, 0, Completion([], None, None, "stop", None, 5))
+    live.add(Step([(0, 0), (0, 0), (0, 1), (0, 1)], [ord("a"), 1, ord("b"), ord("c")], [ended]))
+    live.publish()
+    state = cache.get(live_key(9))
+    assert [(s["text"], s["tokens"], s["done"]) for s in state["samples"]] == [("a", 2, True), ("bc", 2, False)]
