@@ -76,6 +76,8 @@ class DeepseekConfig:
             least = 0 if name in _MAY_BE_ZERO else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            if value > _MOST.get(name, 2**31 - 1):
+                raise ValueError(f"{name} must be at most {_MOST.get(name, 2**31 - 1)}, got {value}")
         for name in ("rope_theta", "rms_norm_eps", "routed_scaling_factor"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
@@ -190,3 +192,5 @@ _LATENT_SIZES = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head
 _HEAD_SIZES = ("num_key_value_heads", "head_dim")
 _EXPERT_SIZES = ("num_experts_per_tok", "moe_intermediate_size", "moe_layer_freq", "n_group", "topk_group")
 _MAY_BE_ZERO = ("n_routed_experts", "n_shared_experts", "first_k_dense_replace", "num_nextn_predict_layers")
+# Beyond any model; without a bound, a file that claims 10^12 layers is believed for as long as it takes to name their tensors.
+_MOST = {"num_hidden_layers": 1000, "n_routed_experts": 4096, "num_nextn_predict_layers": 100}

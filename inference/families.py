@@ -28,7 +28,9 @@ class Family(NamedTuple):
     mla: bool  # latents are cached, and RoPE pairs are interleaved; else MHA or GQA, half-split
     experts: bool
     defaults: dict[str, Any]  # fields that its config.json may leave out, beyond those of every family
-    only: dict[str, tuple[Any, ...]]  # values that this engine runs; a field that is absent is taken as the first
+    only: dict[
+        str, tuple[Any, ...]
+    ]  # values that this engine runs; a field that is absent or null is taken as the first
     required: tuple[str, ...] = ()
     scalings: tuple[str, ...] = ("yarn",)
 
@@ -37,13 +39,13 @@ FAMILIES = {
     # A bias on q, k and v comes with one on o in Llama's own code, never in this family.
     "llama": Family("Llama", mla=False, experts=False, defaults={}, only={"mlp_bias": (False,), "attention_bias": (False,)}, scalings=("llama3",)),
     # Biases of q, k and v are fixed in Qwen2's code; config.json does not name them.
-    "qwen2": Family("Qwen2", mla=False, experts=False, defaults={}, only={"attention_bias": (True,), "use_mrope": (False, None)}),
+    "qwen2": Family("Qwen2", mla=False, experts=False, defaults={}, only={"attention_bias": (True,), "use_mrope": (False,)}),
     # V1 knows neither groups nor a scale, and its code has one way to choose.
     "deepseek": Family(
         "DeepSeek MoE", mla=False, experts=True, defaults={"norm_topk_prob": False},
         only={
-            "attention_bias": (False,), "scoring_func": ("softmax",), "topk_method": ("greedy", None), "n_group": (1, None),
-            "topk_group": (1, None), "routed_scaling_factor": (1.0, None),
+            "attention_bias": (False,), "scoring_func": ("softmax",), "topk_method": ("greedy",), "n_group": (1,),
+            "topk_group": (1,), "routed_scaling_factor": (1.0,),
         },
     ),
     # With norm_topk_prob true, V2's own code normalises instead of scaling, official model.py and transformers scale and never normalise.
@@ -63,14 +65,14 @@ FAMILIES = {
 
 def read(values: dict[str, Any]) -> dict[str, Any]:
     """`DeepseekConfig`'s fields from a Hugging Face config. Raises ValueError naming what is missing, contradictory or not supported."""
-    family = FAMILIES.get(values.get("model_type", ""))
+    family = FAMILIES.get(str(values.get("model_type")))
     if family is None:
         raise ValueError(
             f"model_type {values.get('model_type')!r} is not supported; this engine runs {', '.join(sorted(FAMILIES))}"
         )
     for name, allowed in {"hidden_act": ("silu",), **family.only}.items():
-        if values.get(name, allowed[0]) not in allowed:
-            known = " or ".join(repr(value) for value in allowed if value is not None)
+        if values.get(name) is not None and values[name] not in allowed:
+            known = " or ".join(map(repr, allowed))
             raise ValueError(f"{name} = {values[name]!r} is not supported for {values['model_type']}, only {known}")
     dense = not family.experts or ("n_routed_experts" in values and values["n_routed_experts"] is None)
     _refuse_foreign(values, family)
@@ -109,9 +111,18 @@ def _refuse_foreign(values: dict[str, Any], family: Family) -> None:
         raise ValueError(
             f"rope_interleave = True is not supported for {values['model_type']}, whose rope is half-split"
         )
-    slides = [kind for kind in values.get("layer_types") or [] if kind != "full_attention"]
+    _refuse_windows(values)
+
+
+def _refuse_windows(values: dict[str, Any]) -> None:
+    """Layers that see a part of the text only. Qwen2's files carry a window that no layer uses."""
+    slides = values.get("layer_types") or []
+    sliding = not isinstance(slides, list) or any(kind != "full_attention" for kind in slides)
     windowed = values.get("use_sliding_window", values["model_type"] != "qwen2") and values.get("sliding_window")
-    if slides or (windowed and values.get("max_window_layers", 0) < values.get("num_hidden_layers", 0)):
+    first, layers = values.get("max_window_layers", 0), values.get("num_hidden_layers", 0)
+    if windowed and type(first) is int and type(layers) is int:
+        windowed = first < layers  # counted from there on
+    if sliding or windowed:
         raise ValueError(
             "layers with a sliding window are not supported; only full attention (use_sliding_window false)"
         )
@@ -133,9 +144,10 @@ def _plain_attention(values: dict[str, Any]) -> dict[str, Any]:
     heads = values["num_attention_heads"]
     head_dim = values.get("head_dim")
     if head_dim is None:
-        if not isinstance(heads, int) or heads < 1 or values["hidden_size"] % heads:
-            raise ValueError(f"hidden_size {values['hidden_size']!r} is not divisible by num_attention_heads {heads!r}")
-        head_dim = values["hidden_size"] // heads
+        hidden = values["hidden_size"]
+        if type(heads) is not int or type(hidden) is not int or heads < 1 or hidden % heads:
+            raise ValueError(f"hidden_size {hidden!r} is not divisible by num_attention_heads {heads!r}")
+        head_dim = hidden // heads
     kv_heads = values.get("num_key_value_heads")
     return {
         **dict.fromkeys(_LATENTS, 0), "kv_lora_rank": None, "q_lora_rank": None,
@@ -165,11 +177,12 @@ def _fp8_block(quantization: Any) -> tuple[int, int] | None:
     """Rows and columns that share a scale, of DeepSeek's fp8 format; None when the checkpoint is not quantised."""
     if not quantization:
         return None
-    method, block = (quantization.get(key) for key in ("quant_method", "weight_block_size"))
-    sizes = isinstance(block, list) and len(block) == 2 and all(type(size) is int and size > 0 for size in block)
-    if method != "fp8" or quantization.get("fmt", "e4m3") != "e4m3" or not sizes:
+    known = quantization if isinstance(quantization, dict) else {}
+    method, block = known.get("quant_method"), known.get("weight_block_size")
+    sizes = block if isinstance(block, list) and [type(size) for size in block] == [int, int] else [0, 0]
+    if method != "fp8" or known.get("fmt", "e4m3") != "e4m3" or min(sizes) < 1:
         raise ValueError(
             f"quantised checkpoints are only supported as fp8, e4m3, with weight_block_size [rows, columns]; got {quantization!r:.200}. "
             "Expand the weights to bfloat16 and remove quantization_config"
         )
-    return block[0], block[1]
+    return sizes[0], sizes[1]

@@ -87,7 +87,7 @@ def read_scaling(values: dict[str, Any], allowed: tuple[str, ...]) -> Scaling | 
     `allowed`, or the key that is missing, unknown or not computed here.
     """
     scaling = _rope(values, "rope_scaling") or _rope(values, "rope_parameters")
-    names = [scaling[key] for key in ("rope_type", "type") if scaling.get(key) is not None]
+    names = [str(scaling[key]) for key in ("rope_type", "type") if scaling.get(key) is not None]
     kind = names[0] if names else "default"
     if any(name != kind for name in names):
         raise ValueError(f"rope scaling is {names[0]!r} by rope_type and {names[1]!r} by type; keep one")

@@ -52,6 +52,9 @@ def test_eos_of_the_generation_config_comes_first(tmp_path):
     [
         ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1, got 0"),
         ({"hidden_size": "7168"}, "hidden_size"),
+        ({"hidden_size": 2**31}, "hidden_size must be at most"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers must be at most 1000"),
+        ({"n_routed_experts": 2**20}, "n_routed_experts must be at most 4096"),
         ({"kv_lora_rank": 51.2}, "kv_lora_rank"),
         ({"num_hidden_layers": True}, "num_hidden_layers"),
         ({"q_lora_rank": -1}, "q_lora_rank"),

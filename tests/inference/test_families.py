@@ -1,5 +1,6 @@
 """What each generation's config.json means, what it may leave out, and what is refused because nobody would agree on it."""
 
+import contextlib
 import json
 
 import pytest
@@ -156,6 +157,11 @@ def test_an_unread_field_changes_nothing():
 
 
 @pytest.mark.parametrize("model_type", SMALL)
+def test_null_is_as_good_as_absent_where_a_generation_has_one_way(model_type):
+    assert small(model_type, hidden_act=None, attention_bias=None, scoring_func=None) == small(model_type)
+
+
+@pytest.mark.parametrize("model_type", SMALL)
 def test_an_absent_field_is_named_and_the_whole_list_given(model_type):
     with pytest.raises(ValueError, match="lacks vocab_size, hidden_size"):
         small(model_type, vocab_size=..., hidden_size=...)
@@ -173,3 +179,57 @@ def test_a_config_that_transformers_saved_is_the_same(model_type, tmp_path):
         AutoConfig.for_model(model_type, **given).save_pretrained(tmp_path)
         values = json.loads((tmp_path / "config.json").read_text())
     assert DeepseekConfig.from_hf(values) == small(model_type)
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    float("nan"),
+    float("inf"),
+    "x",
+    "",
+    [],
+    [1],
+    ["x"],
+    {},
+    {"type": "yarn"},
+    {"a": []},
+]
+FIELDS = sorted({*DeepseekConfig.__slots__, *(name for values in SMALL.values() for name in values)} | {
+    "eos_token_id", "quantization_config", "rope_scaling", "rope_parameters", "layer_types", "sliding_window", "max_window_layers",
+    "use_sliding_window", "hidden_act", "mlp_bias", "use_mrope",
+})  # fmt: skip
+
+
+def read_or_refused(model_type, /, **changes) -> None:
+    """Reading ends well or in words: any other exception fails the test."""
+    with contextlib.suppress(ValueError):
+        small(model_type, **changes)
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+def test_no_odd_value_of_any_field_ends_in_anything_but_words(model_type):
+    for name in FIELDS:
+        for value in ODD:
+            read_or_refused(model_type, **{name: value})
+            read_or_refused(model_type, **{"use_sliding_window": True, "sliding_window": 8, name: value})
+
+
+INSIDE = {
+    "rope_scaling": (YARN, LLAMA3, [*YARN, *LLAMA3, "mscale", "mscale_all_dim", "truncate", "rope_theta"]),
+    "quantization_config": ({"quant_method": "fp8", "weight_block_size": [128, 128]}, {}, ["quant_method", "weight_block_size", "fmt"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+@pytest.mark.parametrize("name", INSIDE)
+def test_no_odd_value_inside_a_field_ends_in_anything_but_words(model_type, name):
+    *bases, keys = INSIDE[name]
+    for base in bases:
+        for key in keys:
+            for value in ODD:
+                read_or_refused(model_type, **{name: {**base, key: value}})
