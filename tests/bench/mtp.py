@@ -16,8 +16,8 @@ class Solved(NamedTuple):
 
     rate: float  # tokens a second of the whole call
     texts: list[list[int]]
-    accepted: int  # drafts that were right
-    passes: int  # decoding passes a sequence, summed: each verifies one draft
+    drafted: int
+    accepted: int
 
 
 def mtp(bench: Bench) -> None:
@@ -36,10 +36,9 @@ def mtp(bench: Bench) -> None:
             )
             same = all(a.texts == b.texts for a, b in zip(got["plain"], got["mtp"], strict=True))
             plain, fast = (median([solved.rate for solved in got[name]]) for name in ("plain", "mtp"))
-            accepted = sum(solved.accepted for solved in got["mtp"]) / max(
-                1, sum(solved.passes for solved in got["mtp"])
-            )
-            rows.append((batch, temperature, plain, fast, f"{fast / plain:.2f}", f"{100 * accepted:.0f} %", same))
+            drafted, accepted = (sum(getattr(s, name) for s in got["mtp"]) for name in ("drafted", "accepted"))
+            share = f"{100 * accepted / drafted:.1f} %"
+            rows.append((batch, temperature, plain, fast, f"{fast / plain:.2f}", share, same))
     table(
         f"{bench.name}: multi-token prediction, tokens a second on problems it knows",
         ("batch", "temperature", "plain", "speculative", "speed-up", "drafts accepted", "same text"),
@@ -53,10 +52,8 @@ def _solve(bench: Bench, batch: int, temperature: float, number: int, *, specula
     chats = [engine.tokenizer.apply_chat_template([{"role": "user", "content": item.prompt}]) for item in items]
     prompts = [engine.tokenizer.encode(chat) for chat in chats]
     params = SamplingParams(max_tokens=2 * bench.tokens, temperature=temperature, seed=number)
+    drafted, accepted = engine.counts.drafted, engine.counts.accepted
     began = time.perf_counter()
-    done = [row[0] for row in engine.generate(prompts, params, speculate=speculate)]
-    took = time.perf_counter() - began
-    count = sum(len(completion.token_ids) for completion in done)
-    accepted = sum(int(completion.accepted.sum()) for completion in done) if speculate else 0
-    # a pass gives one token and, where its draft was accepted, one more; the first token comes from the prefill
-    return Solved(count / took, [completion.token_ids for completion in done], accepted, count - len(done) - accepted)
+    texts = [row[0].token_ids for row in engine.generate(prompts, params, speculate=speculate)]
+    rate = sum(map(len, texts)) / (time.perf_counter() - began)
+    return Solved(rate, texts, engine.counts.drafted - drafted, engine.counts.accepted - accepted)
