@@ -1,6 +1,7 @@
 """The benchmark runs: every part on a checkpoint of seconds, and its arithmetic. No figure is judged; that needs an idle machine."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,9 @@ from tests.bench.bench_engine import PARTS
 from tests.bench.checkpoints import SMALL, V3_LATENTS, make, with_context
 from tests.bench.floor import mean_experts, products
 from tests.bench.measure import Bench, ours, verdict
+from tests.bench.mtp import mtp
+
+TINY = Path(__file__).resolve().parents[2] / "webapp" / "starter" / "tiny"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,16 @@ def test_every_part_prints_its_table(bench, part, capsys):
     printed = capsys.readouterr().out
     assert "**toy: " in printed
     assert "nan" not in printed
+
+
+def test_speculation_is_measured_where_a_checkpoint_can_draft(capsys):
+    mtp(Bench("bundled", TINY, quick=True, tokens=8, rounds=1))
+    lines = capsys.readouterr().out.splitlines()
+    figures = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")][2:]
+    assert [row[:2] for row in figures] == [["1", "0"], ["1", "0.6"], ["8", "0"], ["8", "0.6"]]
+    assert all(
+        row[-1] == "True" and float(row[-2].split()[0]) > 50 for row in figures
+    )  # lossless, and trained to draft
 
 
 def test_the_toy_has_the_real_latent_widths_and_says_its_size(tmp_path):
