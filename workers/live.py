@@ -69,7 +69,9 @@ class LiveText:
     def add(self, step: "Step") -> None:
         """One step: tokens of samples that run, and which of them ended with their last one."""
         ended = {(f.prompt, f.sample): f.completion.finish_reason for f in step.finished}
-        last = {place: number for number, place in enumerate(step.rows)}  # where tokens are drafted a sample can have two
+        last = {
+            place: number for number, place in enumerate(step.rows)
+        }  # where tokens are drafted a sample can have two
         for number, (place, token) in enumerate(zip(step.rows, step.token_ids, strict=True)):
             row = self._row[place]
             self._tokens[row] += 1
