@@ -30,7 +30,7 @@ class Cache:
         self.level: Capture = False
         self._ids: NDArray[Any] | None = None
         self._weights: NDArray[np.float16] | None = None
-        self._detail: RoutingDetail | None = None
+        self._detail: tuple[NDArray[Any], ...] | None = None  # in the order of RoutingDetail's fields
 
     def capture(self, level: Capture) -> None:
         """Record routing of the passes that follow; arrays are made when they are first wanted."""
@@ -42,32 +42,27 @@ class Cache:
             self._weights = np.empty((*shape, self.config.num_experts_per_tok), np.float16)
         if self.level == "full" and self._detail is None:
             groups = np.empty((*shape, self.config.n_group), np.bool_)
-            self._detail = RoutingDetail(
-                groups, np.empty(shape, np.uint8), np.empty(shape, np.float32), np.empty(shape, np.float32)
-            )
+            self._detail = (groups, np.empty(shape, np.uint8), np.empty(shape, np.float32), np.empty(shape, np.float32))
 
-    def record(self, slots: torch.Tensor, routed: list[Routed]) -> None:
-        """Write the routing of a pass, a `Routed` a router layer, of the tokens at `slots` int64 [T]."""
+    def record(self, slots: torch.Tensor, routed: Routed) -> None:
+        """Write the routing of a pass, all router layers together [L, T, ...], of the tokens at `slots` int64 [T]."""
         if not self.level or self._ids is None or self._weights is None:
             return
         at = slots.cpu().numpy()
-        self._ids[at] = torch.stack([each.ids for each in routed], 1).cpu().numpy()
-        self._weights[at] = torch.stack([each.weights for each in routed], 1).cpu().numpy()
-        if self.level == "full" and self._detail is not None:
-            for name in ("open_groups", "swapped", "entropy", "margin"):
-                rows = torch.stack([getattr(each.detail, name) for each in routed], 1)
-                getattr(self._detail, name)[at] = rows.cpu().numpy()
+        self._ids[at] = routed.ids.transpose(0, 1).cpu().numpy()
+        self._weights[at] = routed.weights.transpose(0, 1).cpu().numpy()
+        if self.level == "full" and self._detail is not None and routed.detail is not None:
+            for mine, rows in zip(self._detail, routed.detail, strict=True):
+                mine[at] = rows.transpose(0, 1).cpu().numpy()
 
     def routing(self, slots: Rows) -> tuple[NDArray[Any], NDArray[np.float16], RoutingDetail | None]:
         """Expert ids uint8 or uint16 [S, L, K], gate weights of that shape, and the detail where the level is "full", of the tokens at `slots`."""
         if self._ids is None or self._weights is None:
             shape = (len(slots), 0, self.config.num_experts_per_tok)
             return np.zeros(shape, np.uint8), np.zeros(shape, np.float16), None
-        detail = self._detail if self.level == "full" else None
-        if detail is not None:
-            detail = RoutingDetail(
-                detail.open_groups[slots], detail.swapped[slots], detail.entropy[slots], detail.margin[slots]
-            )
+        detail = None
+        if self.level == "full" and self._detail is not None:
+            detail = RoutingDetail(*(array[slots] for array in self._detail))
         return self._ids[slots], self._weights[slots], detail
 
     def copy(self, source: Rows, target: Rows) -> None:
@@ -75,9 +70,7 @@ class Cache:
         here, there = torch.from_numpy(source), torch.from_numpy(target)
         for layer in self.layers:
             layer[there.to(layer.device)] = layer[here.to(layer.device)]
-        kept: list[NDArray[Any] | None] = [self._ids, self._weights]
-        if self._detail is not None:
-            kept += [self._detail.open_groups, self._detail.swapped, self._detail.entropy, self._detail.margin]
+        kept = (self._ids, self._weights, *(self._detail or ()))
         for array in kept:
             if array is not None:
                 array[target] = array[source]

@@ -10,11 +10,13 @@ from inference.attend import Chunk, Place, Seen
 from inference.cache import Cache
 from inference.config import DeepseekConfig
 from inference.feedforward import MoE, SwiGLU
-from inference.gate import Routed
+from inference.gate import Routed, RouteDetail, together
 from inference.gqa import GQA
 from inference.linear import Linear, Norm, Weights, below, vector
 from inference.mla import MLA
+from inference.native.stack import Stack
 from inference.rope import turns
+from inference.stacked import stack_of
 
 
 class Layer:
@@ -26,7 +28,7 @@ class Layer:
         attention = MLA if config.is_mla else GQA
         mlp = below(weights, "mlp.")
         self.attention_norm = Norm.read(weights, "input_layernorm", config.rms_norm_eps, kernels=kernels)
-        self.attention = attention(config, below(weights, "self_attn."), dtype, kernels=kernels)
+        self.attention: MLA | GQA = attention(config, below(weights, "self_attn."), dtype, kernels=kernels)
         self.mlp_norm = Norm.read(weights, "post_attention_layernorm", config.rms_norm_eps, kernels=kernels)
         self.mlp: SwiGLU | MoE = MoE(config, mlp, dtype, kernels=kernels) if routed else SwiGLU(mlp, kernels=kernels)
 
@@ -77,6 +79,7 @@ class Decoder:
         head = self.embedding if config.tie_word_embeddings else vector(weights, "lm_head.weight")
         self.head = Linear(head, kernels=kernels)
         self._turns = Turns(config, device)
+        self.stack = stack_of(config, self.layers, self.norm) if kernels else None
 
     def prefill(
         self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, chunks: list[Chunk], cache: Cache
@@ -88,7 +91,10 @@ class Decoder:
         self, tokens: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, tables: torch.Tensor, cache: Cache
     ) -> torch.Tensor:
         """Run single tokens, each seeing positions 0 .. its own of its row of `tables` int32 [T, blocks]. Returns [T, D] after the final norm."""
-        return self._run(tokens, self.single(positions, slots, tables), cache)
+        place = self.single(positions, slots, tables)
+        return (
+            self._run(tokens, place, cache) if self.stack is None else self._run_stack(self.stack, tokens, place, cache)
+        )
 
     def logits(self, hidden_TD: torch.Tensor) -> torch.Tensor:
         """The head on states that `prefill` or `decode` gave: float32 [T, V]."""
@@ -111,5 +117,16 @@ class Decoder:
             x_TD, went = layer(x_TD, place, pool, detail=cache.level == "full")
             if went is not None:
                 routed.append(went)
-        cache.record(place.slots, routed)
+        if routed:
+            cache.record(place.slots, together(routed))
         return self.norm(x_TD)
+
+    def _run_stack(self, stack: Stack, tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
+        assert isinstance(place.look, Seen)
+        pools = cache.layers[: len(self.layers)]
+        tables, lengths, _ = place.look
+        passed = stack(
+            self.embedding[tokens], place.turn, place.slots, tables, lengths, pools, detail=cache.level == "full"
+        )
+        cache.record(place.slots, Routed(passed.ids, passed.weights, RouteDetail(*passed[3:])))
+        return passed.hidden

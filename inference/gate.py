@@ -38,6 +38,13 @@ class Routed(NamedTuple):
     detail: RouteDetail | None
 
 
+def together(routed: list[Routed]) -> Routed:
+    """Routing of L layers in one, the layer first: ids and weights [L, T, K], detail likewise."""
+    details = [each.detail for each in routed if each.detail is not None]
+    detail = RouteDetail(*(torch.stack(each) for each in zip(*details, strict=True))) if details else None
+    return Routed(torch.stack([each.ids for each in routed]), torch.stack([each.weights for each in routed]), detail)
+
+
 def route(
     logits_TE: torch.Tensor, bias_E: torch.Tensor | None, config: DeepseekConfig, *, detail: bool = False
 ) -> Routed:

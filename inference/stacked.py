@@ -4,7 +4,7 @@ The layers stay as they are for prefill; this puts their packed weights, not cop
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Protocol
 
 import torch
 
@@ -18,7 +18,7 @@ from inference.mla import MLA
 from inference.native.stack import LayerWeights, Shape, Stack
 
 
-class Parts(NamedTuple):
+class Parts(Protocol):
     """What a layer is made of."""
 
     attention_norm: Norm
