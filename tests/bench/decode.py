@@ -1,6 +1,6 @@
 """Tokens a second while decoding: against transformers, and what capture costs."""
 
-from tests.bench.measure import Bench, Rate, median, ours, table, verdict
+from tests.bench.measure import Bench, Rate, median, ours, verdict
 
 BATCHES = (1, 8, 32, 128)
 PROMPTS = (64, 1_024)
@@ -11,8 +11,8 @@ def decode(bench: Bench) -> None:
     """Ours with capture, without speculation, against `transformers.generate`."""
     lengths, batches = (PROMPTS[:1], BATCHES[:2]) if bench.quick else (PROMPTS, BATCHES)
     rows = [_against_transformers(bench, batch, length) for length in lengths for batch in batches]
-    table(
-        f"{bench.name}: tokens a second, {bench.tokens} new ones unless said, capture on, ours : transformers",
+    bench.table(
+        f"tokens a second, {bench.tokens} new ones unless said, capture on, ours : transformers",
         ("prompt", "batch", "whole call", "ratio", "decode alone", "ratio", "rounds"),
         rows,
     )
@@ -59,8 +59,8 @@ def capture(bench: Bench) -> None:
             (batch, *(median(got[n]) for n in got), *(f"{cost:+.1f} % of 3 {'ok' if cost <= 3 else 'MISSED'}" for cost in costs),
              len(got["off"]))
         )  # fmt: skip
-    table(
-        f"{bench.name}: what capture costs, tokens a second after a prompt of 64",
+    bench.table(
+        "what capture costs, tokens a second after a prompt of 64",
         ("batch", "off", "on", "full", "on costs", "full costs", "rounds"),
         rows,
     )

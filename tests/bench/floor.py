@@ -14,7 +14,7 @@ import torch
 
 from inference import Engine, SamplingParams
 from inference.config import DeepseekConfig
-from tests.bench.measure import Bench, median, ours, table
+from tests.bench.measure import Bench, median, ours
 
 PROMPT = 64
 
@@ -22,7 +22,7 @@ PROMPT = 64
 def floor(bench: Bench) -> None:
     """Engine speed over floor speed, decode alone."""
     if bench.engine.config.kv_lora_rank is None:
-        table(f"{bench.name}: distance to the floor", ("",), [("only the products of latent attention are counted",)])
+        bench.table("distance to the floor", ("",), [("only the products of latent attention are counted",)])
         return
     rows = []
     for batch in (1, 8) if bench.quick else (1, 8, 32, 128):
@@ -38,8 +38,8 @@ def floor(bench: Bench) -> None:
         percent, target = 100 * engine / bottom, bench.targets.get("floor", {}).get(batch)
         wanted = f" of {target:g} {'ok' if percent >= target else 'MISSED'}" if target else ""
         rows.append((batch, f"{chosen:.1f}", engine, bottom, f"{percent:.0f} %{wanted}"))
-    table(
-        f"{bench.name}: distance to the floor, tokens a second, decode alone, mean context {PROMPT + bench.tokens // 2}",
+    bench.table(
+        f"distance to the floor, tokens a second, decode alone, mean context {PROMPT + bench.tokens // 2}",
         ("batch", "experts a step and layer", "engine", "products alone", "engine / floor"),
         rows,
     )

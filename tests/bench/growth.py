@@ -3,7 +3,7 @@
 import time
 
 from inference import SamplingParams
-from tests.bench.measure import Bench, median, ours, table, verdict
+from tests.bench.measure import Bench, median, ours, verdict
 
 
 def prefill(bench: Bench) -> None:
@@ -18,8 +18,8 @@ def prefill(bench: Bench) -> None:
         )
         mine, theirs = median(got["ours"]), median(got["theirs"])
         rows.append((length, batch, f"{mine:,.0f} : {theirs:,.0f}", verdict(mine / theirs, None)))
-    table(
-        f"{bench.name}: prefill, prompt tokens a second, capture on, ours : transformers",
+    bench.table(
+        "prefill, prompt tokens a second, capture on, ours : transformers",
         ("prompt", "batch", "tokens a second", "ratio"),
         rows,
     )
@@ -32,7 +32,7 @@ def growth(bench: Bench) -> None:
         got = bench.alternate({"ours": lambda n, b=batch: ours(bench.engine, bench.prompts(b, 64, n), bench.tokens)})
         rate = median([r.decode for r in got["ours"]])
         rows.append((batch, rate, f"{1e3 * batch / rate:.2f}", f"{1e6 / rate:.0f}"))
-    table(f"{bench.name}: cost and batch, prompt 64", ("batch", "tokens/s", "ms a step", "µs a token"), rows)
+    bench.table("cost and batch, prompt 64", ("batch", "tokens/s", "ms a step", "µs a token"), rows)
 
     rows, tokens = [], min(32, bench.tokens)
     context = 128
@@ -46,8 +46,8 @@ def growth(bench: Bench) -> None:
         if took / rounds > 2 * bench.patience:
             break  # the next would take four times as long
         context *= 4
-    table(
-        f"{bench.name}: cost and context, batch 1",
+    bench.table(
+        "cost and context, batch 1",
         ("context", "ms a decoding step", "seconds to the first token", "prompt tokens/s"),
         rows,
     )

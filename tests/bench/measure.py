@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from inference import Engine, SamplingParams
+from tests.bench import quiet
 from tests.bench.reference import Reference
 
 CACHE_BYTES = 2 << 30  # the largest batch at the longer prompt fits: nothing is to be computed twice for want of room
@@ -41,6 +42,10 @@ class Bench:
     rounds: int = 5
     patience: float = 40.0  # seconds that a line of a table may take, warm-up aside
     targets: dict[str, dict[int, float]] = field(default_factory=dict)
+    wait: float = (
+        0.0  # seconds to wait for others to be quiet before a line, and again if they were not while it was measured
+    )
+    others: list[float] = field(default_factory=list)  # the share of the machine that others used, a line measured
 
     @cached_property
     def engine(self) -> Engine:
@@ -57,6 +62,18 @@ class Bench:
 
     def alternate(self, sides: dict[str, Callable[[int], Any]], times: int = 1) -> dict[str, list[Any]]:
         """What each side returned in each round, the first round left out; that one alone where it took longer than all should."""
+        end = time.perf_counter() + self.wait
+        while True:
+            if self.wait:
+                quiet.wait(end - time.perf_counter())
+            watch = quiet.Watch()
+            results = self._alternate(sides, times)
+            others = watch.others()
+            if others < quiet.QUIET or time.perf_counter() > end:
+                self.others.append(others)
+                return results
+
+    def _alternate(self, sides: dict[str, Callable[[int], Any]], times: int) -> dict[str, list[Any]]:
         results: dict[str, list[Any]] = {name: [] for name in sides}
         began = time.perf_counter()
         warm = {name: run(0) for name, run in sides.items()}
@@ -67,6 +84,16 @@ class Bench:
             for name in list(sides)[:: 1 if number % 2 else -1]:
                 results[name].append(sides[name](number))
         return results
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Print a table as Markdown, so that it can be pasted into the log, and how much of the machine others used meanwhile."""
+        cells = [[str(c) for c in columns], *[[_text(value) for value in row] for row in rows]]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+        lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+        lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+        noise = f"; others used up to {100 * max(self.others):.0f} % of the machine" if self.others else ""
+        self.others.clear()
+        print(f"\n**{self.name}: {title}**{noise}\n\n" + "\n".join(lines), flush=True)
 
 
 def ours(
@@ -89,15 +116,6 @@ def ours(
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table with a title, as Markdown, so that it can be pasted into the log."""
-    cells = [[str(c) for c in columns], *[[_text(value) for value in row] for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
-    lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-    print(f"\n**{title}** (load {os.getloadavg()[0]:.1f})\n\n" + "\n".join(lines), flush=True)
 
 
 def verdict(ratio: float, target: float | None) -> str:

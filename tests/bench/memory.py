@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from inference import Engine, SamplingParams, set_threads
-from tests.bench.measure import Bench, table
+from tests.bench.measure import Bench
 
 STATUS = Path("/proc/self/status")
 
@@ -32,8 +32,8 @@ def memory(bench: Bench) -> None:
             (f"replay of {replayed:,} tokens, at its peak", replayed, found["replay_bytes"],
              f"{found['replay_bytes'] / replayed:,.0f}", found["latent"], found["expanded"])
         )  # fmt: skip
-    table(
-        f"{bench.name}: memory a token in bytes, float32",
+    bench.table(
+        "memory a token in bytes, float32",
         (
             "what grew",
             "tokens",

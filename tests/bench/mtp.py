@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from inference import SamplingParams
-from tests.bench.measure import Bench, median, table
+from tests.bench.measure import Bench, median
 from workers.trainers.families import FAMILIES, generate
 
 
@@ -23,7 +23,7 @@ class Solved(NamedTuple):
 def mtp(bench: Bench) -> None:
     """Speculation with the checkpoint's own MTP layer on problems that it was trained on; nothing where there is no such layer."""
     if not bench.engine.drafts:
-        table(f"{bench.name}: multi-token prediction", ("",), [("this checkpoint has no MTP layer",)])
+        bench.table("multi-token prediction", ("",), [("this checkpoint has no MTP layer",)])
         return
     rows = []
     for batch in (1, 8):
@@ -39,8 +39,8 @@ def mtp(bench: Bench) -> None:
             drafted, accepted = (sum(getattr(s, name) for s in got["mtp"]) for name in ("drafted", "accepted"))
             share = f"{100 * accepted / drafted:.1f} %"
             rows.append((batch, temperature, plain, fast, f"{fast / plain:.2f}", share, same))
-    table(
-        f"{bench.name}: multi-token prediction, tokens a second on problems it knows",
+    bench.table(
+        "multi-token prediction, tokens a second on problems it knows",
         ("batch", "temperature", "plain", "speculative", "speed-up", "drafts accepted", "same text"),
         rows,
     )

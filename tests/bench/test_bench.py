@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference import Engine
+from tests.bench import quiet
 from tests.bench.bench_engine import PARTS
 from tests.bench.checkpoints import SMALL, V3_LATENTS, make, with_context
 from tests.bench.floor import mean_experts, products
@@ -69,6 +70,32 @@ def test_the_first_round_warms_up_unless_it_took_too_long(bench):
     assert seen == [0, 1, 2, 3]
     bench.patience = 0
     assert bench.alternate({"b": lambda n: n}) == {"b": [0]}
+
+
+def test_a_line_is_measured_again_while_others_work(bench, monkeypatch):
+    used = iter([0.5, 0.5, 0.01])
+    monkeypatch.setattr(quiet, "wait", lambda seconds: True)
+    monkeypatch.setattr(quiet.Watch, "others", lambda self: next(used))
+    seen = []
+    bench.wait = 60
+    bench.alternate({"a": seen.append})
+    assert (seen, bench.others) == ([0, 1] * 3, [0.01])
+
+
+def test_what_this_process_does_is_not_what_others_do(monkeypatch):
+    spent = {"busy": 0.0, "own": 0.0}
+    monkeypatch.setattr(quiet, "_busy", lambda: spent["busy"])
+    monkeypatch.setattr(quiet, "_own", lambda: spent["own"])
+    watch = quiet.Watch()
+    spent.update(busy=1_000.0, own=1_000.0)
+    assert watch.others() == 0
+    spent.update(busy=2_000.0)
+    assert watch.others() > 0
+
+
+def test_the_counters_of_this_system_can_be_read():
+    before = quiet._own()
+    assert quiet._busy() >= before > 0
 
 
 def test_the_floor_multiplies_by_every_weight_once(bench):
