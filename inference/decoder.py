@@ -16,7 +16,7 @@ from inference.linear import Linear, Norm, Weights, below, vector
 from inference.mla import MLA
 from inference.native.stack import Stack
 from inference.rope import turns
-from inference.stacked import stack_of
+from inference.stacked import run_stack, stack_of
 
 
 class Layer:
@@ -122,11 +122,7 @@ class Decoder:
         return self.norm(x_TD)
 
     def _run_stack(self, stack: Stack, tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
-        assert isinstance(place.look, Seen)
         pools = cache.layers[: len(self.layers)]
-        tables, lengths, _ = place.look
-        passed = stack(
-            self.embedding[tokens], place.turn, place.slots, tables, lengths, pools, detail=cache.level == "full"
-        )
+        passed = run_stack(stack, self.embedding[tokens], place, pools, detail=cache.level == "full")
         cache.record(place.slots, Routed(passed.ids, passed.weights, RouteDetail(*passed[3:])))
         return passed.hidden

@@ -10,6 +10,7 @@ from inference.cache import Cache
 from inference.config import DeepseekConfig
 from inference.decoder import Decoder, Layer
 from inference.linear import Linear, Norm, Weights, below
+from inference.stacked import run_stack, stack_of
 
 
 class MTP:
@@ -25,6 +26,7 @@ class MTP:
         )
         self.eh_proj = Linear(own("eh_proj.weight"), kernels=kernels)
         self.layer = Layer(config, own, dtype, routed=config.has_router(self.index), kernels=kernels)
+        self.stack = stack_of(config, [self.layer], self.norm) if kernels else None
 
     def prefill(
         self,
@@ -50,10 +52,16 @@ class MTP:
         cache: Cache,
     ) -> torch.Tensor:
         """Run single tokens. Row i of the cache's MTP layer is of the state at position i and the token after it."""
-        return self._run(hidden, next_tokens, self.decoder.single(positions, slots, tables), cache)
+        place = self.decoder.single(positions, slots, tables)
+        if self.stack is None:
+            return self._run(hidden, next_tokens, place, cache)
+        joined = self._join(hidden, next_tokens)
+        return run_stack(self.stack, joined, place, [cache.layers[self.index]]).hidden
 
     def _run(self, hidden: torch.Tensor, next_tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
-        # the embedding comes first, the reverse of the paper's equation: so are the released weights laid out
-        both = torch.cat((self.enorm(self.decoder.embedding[next_tokens]), self.hnorm(hidden)), -1)
-        out, _ = self.layer(self.eh_proj(both), place, cache.layers[self.index], detail=False)
+        out, _ = self.layer(self._join(hidden, next_tokens), place, cache.layers[self.index], detail=False)
         return self.norm(out)
+
+    def _join(self, hidden: torch.Tensor, next_tokens: torch.Tensor) -> torch.Tensor:
+        """What goes into the layer. The embedding comes first, the reverse of the paper's equation: so are the released weights laid out."""
+        return self.eh_proj(torch.cat((self.enorm(self.decoder.embedding[next_tokens]), self.hnorm(hidden)), -1))

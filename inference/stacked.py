@@ -8,14 +8,14 @@ from typing import Protocol
 
 import torch
 
-from inference.attend import BLOCK
+from inference.attend import BLOCK, Place, Seen
 from inference.config import DeepseekConfig
 from inference.experts import PackedExperts
 from inference.feedforward import MoE, SwiGLU
 from inference.gqa import GQA
 from inference.linear import Linear, Norm
 from inference.mla import MLA
-from inference.native.stack import LayerWeights, Shape, Stack
+from inference.native.stack import LayerWeights, Passed, Shape, Stack
 
 
 class Parts(Protocol):
@@ -33,6 +33,14 @@ def stack_of(config: DeepseekConfig, layers: Sequence[Parts], final: Norm) -> St
     if not rows or any(row is None for row in rows):
         return None
     return Stack(_shape(config), [row for row in rows if row is not None], final.weight)
+
+
+def run_stack(
+    stack: Stack, x_TD: torch.Tensor, place: Place, pools: Sequence[torch.Tensor], *, detail: bool = False
+) -> Passed:
+    """Single tokens through the stack's layers."""
+    assert isinstance(place.look, Seen)
+    return stack(x_TD, place.turn, place.slots, place.look.tables, place.look.lengths, pools, detail=detail)
 
 
 def _shape(c: DeepseekConfig) -> Shape:

@@ -6,15 +6,14 @@ import torch
 from inference import native
 from inference.attend import BLOCK
 from inference.cache import Cache
-from inference.stacked import Parts, stack_of
+from inference.stacked import stack_of
 from tests.inference.models import config, decoder
 
 LENGTH = 40
 
 
 def stack(model):
-    parts = [Parts(each.attention_norm, each.attention, each.mlp_norm, each.mlp) for each in model.layers]
-    return stack_of(model.config, parts, model.norm)
+    return stack_of(model.config, model.layers, model.norm)
 
 
 @pytest.mark.parametrize("kind", ["v3", "v3 with a query latent and mtp", "v2"])
