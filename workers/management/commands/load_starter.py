@@ -46,14 +46,12 @@ class Command(BaseCommand):
         # imported here: torch and the formats take seconds that a restart does not have
         from workers import ingest  # noqa: PLC0415
         from workers.command import run_command  # noqa: PLC0415
-        from workers.registering import register  # noqa: PLC0415
         from workers.trainers.families import FAMILIES  # noqa: PLC0415
 
         def do(create: Callable[[], Job], stage: Callable[[Job, float], bool]) -> None:
             run_command(create, stage, queue=False, stderr=self.stderr)
 
-        if not Engine.objects.filter(name=ENGINE_NAME, location=str(folder / "tiny")).exists():
-            register(folder / "tiny", ENGINE_NAME, by=None)
+        register_bundled(folder / "tiny")
         for file, name in PROBLEM_SETS.items():
             source = of_path(folder / "problems" / file)
             do(lambda s=source, n=name: start_problem_import(s, by=None, set_name=n), ingest.run_problems)  # type: ignore[misc]
@@ -63,6 +61,14 @@ class Command(BaseCommand):
         for file, name in TRACE_RUNS.items():
             source = of_path(folder / "traces" / file)
             do(lambda s=source, n=name: start_trace_import(s, by=None, run_name=n), ingest.run_traces)  # type: ignore[misc]
+
+
+def register_bundled(checkpoint: Path) -> None:
+    """Register the bundled checkpoint, or renew it when a new version brings other weights. Another engine that has its name stays."""
+    from workers.registering import register  # noqa: PLC0415  # torch: seconds that a restart does not have
+
+    if not Engine.objects.filter(name=ENGINE_NAME).exclude(location=str(checkpoint)).exists():
+        register(checkpoint, ENGINE_NAME, by=None)
 
 
 def _state(folder: Path) -> str:
