@@ -24,9 +24,12 @@ inline v8 score(const float* const* q, const float* row0, const float* row1, int
   int64_t i = 0;
   for (; i + 8 <= width; i += 8) {
     v8 a = load(row0 + i), b = load(row1 + i);
+    hold(a);
+    hold(b);
 #pragma GCC unroll 4
     for (int h = 0; h < 4; ++h) {
-      const v8 x = load(q[h] + i);
+      v8 x = load(q[h] + i);
+      hold(x);
       acc[h] += x * a;
       acc[4 + h] += x * b;
     }
@@ -46,7 +49,9 @@ inline void add_values(float* const* sums, const float* weights, const float* co
 #pragma GCC unroll 4
     for (int h = 0; h < 4; ++h) acc[h][0] = load(sums[h] + c), acc[h][1] = load(sums[h] + c + 8);
     for (int64_t s = 0; s < count; ++s) {
-      const v8 a = load(rows[s] + c), b = load(rows[s] + c + 8);
+      v8 a = load(rows[s] + c), b = load(rows[s] + c + 8);
+      hold(a);
+      hold(b);
 #pragma GCC unroll 4
       for (int h = 0; h < 4; ++h) {
         const v8 w = all(weights[4 * s + h]);

@@ -125,7 +125,7 @@ class Pass {
 
 }  // namespace
 
-void run_stack(const Stack& s, int threads) {
+void run_stack(const Stack& s, Work work) {
   const Shape& d = s.shape;
   const int64_t width = d.heads * (d.nope + d.rope), first = d.q_rank ? d.q_rank : width;
   const Rooms rooms{scratch<float>(STREAM, s.rows * d.hidden), scratch<float>(NORMED, s.rows * d.hidden),
@@ -135,7 +135,7 @@ void run_stack(const Stack& s, int threads) {
                             s.blocks, d.block_size, static_cast<float>(s.reals.scale), rooms.seen};
   const AttentionPlan plan = plan_attention(attention);
   Pass pass(s, rooms, attention, plan);
-  run_team(threads, [&](Team team) { pass.run(team); });
+  run_team(work, [&](Team team) { pass.run(team); });
 }
 
 }  // namespace sluice

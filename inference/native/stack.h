@@ -41,6 +41,6 @@ struct Stack {
   GateDetail detail;           // [routed layers, rows, .], used if `detailed`
   bool detailed;
 };
-void run_stack(const Stack& stack, int threads);
+void run_stack(const Stack& stack, Work work);
 
 }  // namespace sluice

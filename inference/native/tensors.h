@@ -90,8 +90,8 @@ inline void check_tables(const int32_t* tables, const int64_t* lengths, int64_t 
 }
 
 // How many threads an operation of so many multiply-adds gets.
-inline int team_size(double multiply_adds) {
-  return threads_for(multiply_adds, static_cast<int>(torch::stable::get_num_threads()));
+inline Work team_size(double multiply_adds) {
+  return share_work(multiply_adds, static_cast<int>(torch::stable::get_num_threads()));
 }
 
 }  // namespace sluice

@@ -31,9 +31,11 @@ inline wide all_wide(float x) { return all(x); }
 
 // Keep v in a register: the compiler would read it from memory anew for every row, and loads are what is scarce.
 #if defined(__x86_64__)
-inline void hold(wide& v) { asm("" : "+x"(v)); }
+template <class V>
+inline void hold(V& v) { asm("" : "+x"(v)); }
 #else
-inline void hold(wide&) {}
+template <class V>
+inline void hold(V&) {}
 #endif
 
 inline v8 pick(i8 mask, v8 yes, v8 no) { return mask ? yes : no; }
