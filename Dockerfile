@@ -13,6 +13,8 @@ USER sluice
 
 FROM web AS inference
 USER root
+# the engine compiles its kernels for the machine it runs on, into the data folder
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 RUN pip install -r requirements/torch.txt
 COPY inference inference
 USER sluice

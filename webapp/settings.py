@@ -166,6 +166,8 @@ CELERY_BEAT_SCHEDULE = {"reap": {"task": "jobs.reap", "schedule": 20.0, "options
 
 JOB_LEASE_SECONDS = env.int("SLUICE_JOB_LEASE_SECONDS", default=120)
 JOB_SLICE_SECONDS = env.int("SLUICE_JOB_SLICE_SECONDS", default=30)  # a task hands over after this, so jobs take turns
+# where the engine compiles its kernels; it knows no Django, so the environment tells it
+os.environ.setdefault("SLUICE_NATIVE_DIR", str(DATA_DIR / "native"))
 # Half the cores: torch threads that must share a core stall one another at every barrier, and the other processes need room too.
 TORCH_THREADS = env.int("SLUICE_TORCH_THREADS", default=max(1, (os.cpu_count() or 2) // 2))
 GENERATE_BATCH = env.int("SLUICE_GENERATE_BATCH", default=64)  # samples a local engine gets at once, saved together
