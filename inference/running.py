@@ -1,7 +1,8 @@
 """The samples that decode together, as dense arrays: index i of every array is the i-th of them.
 
-The arrays are made anew when a sample joins or leaves, and only written in place between, so their tensors are made once. A step touches no
-Python object of a sample that neither ends nor needs a block.
+Arrays and the tensors over them are made anew when a sample joins or leaves, and only written in place between. What happens to a sample now and
+then, that it is full or needs a block, is foreseen in two plain numbers, so a step touches no Python object of a sample to which nothing happens
+and asks numpy for a handful of operations, whatever the batch.
 """
 
 from collections.abc import Sequence as Row
@@ -15,6 +16,7 @@ from inference.sampling import Sampled
 from inference.sequence import Ints, Records, Sequence
 
 WIDTH = 16  # columns a block table has at least
+TOKEN, POSITION, PLACE, SLOT = range(4)
 
 
 class Running:
@@ -24,35 +26,52 @@ class Running:
         self.records, self.device = records, device
         self.sequences: list[Sequence] = []
         self.who: list[tuple[int, int]] = []
-        self.tokens = np.empty(0, np.int64)  # [B] the newest token, which has not gone through the model
-        self.positions = np.empty(0, np.int64)  # [B] where it will stand
-        self.places = np.empty(0, np.int64)  # [B] of the next token in the flat records
+        # [4, B] the newest token, which has not gone through the model; where it will stand; where the next goes in the records; its cache slot
+        self.state = np.empty((4, 0), np.int64)
         self.ends = np.empty(0, np.int64)  # [B] the place at which a sample is full
         self.capacity = np.empty(0, np.int64)  # [B] positions that the blocks it has can hold
         self.tables = np.empty((0, WIDTH), np.int32)  # [B, blocks]
-        self.index = np.empty(0, np.int64)
+        self._greedy = torch.zeros(0, dtype=torch.float64)
+        self._bind()
 
     def __len__(self) -> int:
         """How many run."""
         return len(self.sequences)
 
+    def _bind(self) -> None:
+        """Name the parts of new arrays, and foresee what happens next."""
+        self.tokens, self.positions, self.places, self.slots = self.state
+        self.index = np.arange(len(self.sequences))
+        self._tensors = torch.from_numpy(self.state)
+        self._bind_tables()
+        self.foresee()
+
+    def _bind_tables(self) -> None:
+        self._table_tensor = torch.from_numpy(self.tables)
+
+    def foresee(self) -> None:
+        """`room`: steps until someone needs a block, `left`: until someone is full; at least."""
+        few = len(self) > 0
+        self.room = int((self.capacity - self.positions).min()) if few else 0
+        self.left = int((self.ends - self.places).min()) if few else 0
+
     def add(self, sequences: Row[Sequence]) -> slice:
         """Let samples join at the end; returns where they stand."""
         before, width = len(self), self.records.width
         for sequence in sequences:
-            self._widen(len(sequence.blocks))
+            self._widen(len(sequence.blocks) + 1)  # its newest token may begin one
         rows = np.array([s.row for s in sequences], np.int64)
         counts = np.array([s.count for s in sequences], np.int64)
-        lengths = np.array([len(s.prompt.tokens) for s in sequences], np.int64)
+        positions = np.array([len(s.prompt.tokens) for s in sequences], np.int64) + counts - 1
         tables = np.zeros((len(sequences), self.tables.shape[1]), np.int32)
         for table, sequence in zip(tables, sequences, strict=True):
             table[: len(sequence.blocks)] = sequence.blocks
+        # before its first token the last column of the records is read, which means nothing
+        tokens = self.records.tokens[rows, counts - 1]
+        slots = slots_in(tables, np.arange(len(sequences)), positions)
         self.sequences += sequences
         self.who = self.who + [s.who for s in sequences]  # a list that was given away is not changed
-        # before its first token the last column is read, which means nothing
-        self.tokens = np.concatenate((self.tokens, self.records.tokens[rows, counts - 1]))
-        self.positions = np.concatenate((self.positions, lengths + counts - 1))
-        self.places = np.concatenate((self.places, rows * width + counts))
+        self.state = np.concatenate((self.state, np.stack((tokens, positions, rows * width + counts, slots))), 1)
         self.ends = np.concatenate((self.ends, rows * width + self.records.params.max_tokens))
         self.capacity = np.concatenate((self.capacity, [len(s.blocks) * BLOCK for s in sequences]))
         self.tables = np.concatenate((self.tables, tables))
@@ -61,16 +80,14 @@ class Running:
 
     def leave(self, leaving: NDArray[np.bool_]) -> list[Sequence]:
         """Take out samples, with their counts brought up to date."""
-        gone = []
-        for i in np.flatnonzero(leaving).tolist():
-            sequence = self.sequences[i]
-            sequence.count = int(self.places[i]) - sequence.row * self.records.width
-            gone.append(sequence)
+        gone = [self.sequences[i] for i in np.flatnonzero(leaving).tolist()]
+        for sequence, place in zip(gone, self.places[leaving].tolist(), strict=True):
+            sequence.count = place - sequence.row * self.records.width
         staying = ~leaving
         self.sequences = [s for s, stays in zip(self.sequences, staying.tolist(), strict=True) if stays]
         self.who = [s.who for s in self.sequences]
-        for name in ("tokens", "positions", "places", "ends", "capacity", "tables"):
-            setattr(self, name, getattr(self, name)[staying])
+        self.state = np.ascontiguousarray(self.state[:, staying])
+        self.ends, self.capacity, self.tables = self.ends[staying], self.capacity[staying], self.tables[staying]
         self._bind()
         return gone
 
@@ -81,33 +98,53 @@ class Running:
     def grow(self, i: int, block: int) -> None:
         """Give the i-th one more block."""
         blocks = self.sequences[i].blocks
-        self._widen(len(blocks) + 1)
+        if len(blocks) == self.tables.shape[1]:
+            self._widen(len(blocks) + 1)
+            self._bind_tables()
         self.tables[i, len(blocks)] = block
         blocks.append(block)
+        if self.positions[i] == self.capacity[i]:
+            self.slots[i] = block * BLOCK
         self.capacity[i] += BLOCK
 
-    def slots(self, index: Ints, positions: Ints) -> Ints:
-        """Where in the cache `positions` of the `index`-th lie."""
-        blocks: Ints = self.tables[index, positions >> 4].astype(np.int64)
-        return (blocks << 4) + (positions & 15)
+    def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What decoding the newest tokens takes: tokens, positions, slots [B], tables [B, blocks]."""
+        state, tables = self._tensors, self._table_tensor
+        if self.device != "cpu":
+            state, tables = state.to(self.device), tables.to(self.device)
+        return state[TOKEN], state[POSITION], state[SLOT], tables
 
     def draws(self, places: Ints) -> torch.Tensor:
         """The uniform draws that tokens at flat `places` spend: float64."""
-        return self.put(self.records.draws.reshape(-1)[places])
+        if not self.records.params.temperature:
+            if len(self._greedy) < len(places):
+                self._greedy = torch.zeros(len(places), dtype=torch.float64, device=self.device)
+            return self._greedy[: len(places)]
+        return self.put(self.records.flat_draws[places])
 
     def write(self, places: Ints, sampled: Sampled) -> Ints:
         """Write what was sampled at flat `places` down; returns the tokens."""
-        tokens = sampled.tokens.cpu().numpy()
-        self.records.tokens.reshape(-1)[places] = tokens
-        self.records.logprobs.reshape(-1)[places] = sampled.logprobs.cpu().numpy()
-        self.records.entropies.reshape(-1)[places] = sampled.entropies.cpu().numpy()
+        if self.device != "cpu":
+            sampled = Sampled(*(each.cpu() for each in sampled))
+        tokens: Ints = sampled.tokens.numpy()
+        records = self.records
+        records.flat_tokens[places] = tokens
+        records.flat_logprobs[places] = sampled.logprobs.numpy()
+        records.flat_entropies[places] = sampled.entropies.numpy()
         return tokens
 
     def advance(self, part: slice, tokens: Ints) -> None:
         """Each of `part` has one token more."""
         self.tokens[part] = tokens
-        self.positions[part] += 1
-        self.places[part] += 1
+        self.state[1:, part] += 1
+        self.room -= 1
+        self.left -= 1
+
+    def advance_some(self, which: NDArray[np.bool_]) -> None:
+        """Those marked in `which` [B] have one more still."""
+        self.state[1:] += which
+        self.room -= 1
+        self.left -= 1
 
     def put(self, array: NDArray[np.generic]) -> torch.Tensor:
         """The array as a tensor on the device."""
@@ -119,5 +156,8 @@ class Running:
             more = max(columns, 2 * self.tables.shape[1]) - self.tables.shape[1]
             self.tables = np.pad(self.tables, ((0, 0), (0, more)))
 
-    def _bind(self) -> None:
-        self.index = np.arange(len(self.sequences))
+
+def slots_in(tables: NDArray[np.int32], rows: Ints, positions: Ints) -> Ints:
+    """Where in the cache `positions` lie, each by the block table of that row."""
+    blocks: Ints = tables[rows, positions >> 4].astype(np.int64)
+    return (blocks << 4) + (positions & 15)

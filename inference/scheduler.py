@@ -54,6 +54,7 @@ class Scheduler:
     ) -> None:
         """`stops` bool [V] marks tokens that end a sample; at most `rows` samples run at once; a prefill pass takes `budget` tokens."""
         self.model, self.params, self.stops, self.counts = model, params, stops, counts
+        self.ending = frozenset(np.flatnonzero(stops).tolist())
         self.capture = capture if model.decoder.config.router_layers else False
         self.records = Records(min(rows, len(prompts) * params.n), params, drafts=model.mtp is not None)
         self.running = Running(self.records, model.device)
@@ -115,8 +116,8 @@ class Scheduler:
         running.advance(part, tokens)
         if self.owed:
             self.owed.add(begun.sequences, running, part)
-        who = running.who[part]
-        return Step(who, tokens.tolist(), self._finish())
+        who, said = running.who[part], tokens.tolist()
+        return Step(who, said, self._finish(said))
 
     def _join(self, again: list[Sequence]) -> None:
         """Preempted samples go on where they were."""
@@ -130,46 +131,48 @@ class Scheduler:
         self._make_room(0)
         running, model = self.running, self.model
         self.counts.passes += 1
-        hidden = model.decoder.decode(
-            running.put(running.tokens), running.put(running.positions),
-            running.put(running.slots(running.index, running.positions)), running.put(running.tables), model.cache,
-        )  # fmt: skip
+        hidden = model.decoder.decode(*running.inputs(), model.cache)
         tokens = running.write(running.places, self._sample(model.decoder.logits(hidden), running.places))
         running.advance(slice(None), tokens)
-        who = running.who
-        return Step(who, tokens.tolist(), self._finish())
+        who, said = running.who, tokens.tolist()
+        return Step(who, said, self._finish(said))
 
     def _speculate(self, owed: Owed) -> Step:
         """One token for everyone who runs, and a second where the draft was right and the first did not end the sample."""
         self._make_room(1)
         running = self.running
         assert self.model.mtp is not None
-        tokens, right = verify(self.model, running, owed, draft(self.model, self.model.mtp, running, owed))
+        tables = running.tables.repeat(2, axis=0)
+        drafts = draft(self.model, self.model.mtp, running, owed, tables)
+        tokens, right = verify(self.model, running, owed, tables, drafts)
         two = right & ~self.stops[tokens[:, 0]]
         two &= running.places + 1 < running.ends
         self.counts.passes += 1
         self.counts.drafted += len(running)
         self.counts.accepted += int(right.sum())
-        running.positions += 1 + two
-        running.places += 1 + two
-        running.tokens[:] = np.where(two, tokens[:, 1], tokens[:, 0])
+        running.advance(slice(None), np.where(two, tokens[:, 1], tokens[:, 0]))
+        running.advance_some(two)
         taken = np.ones((len(running), 2), np.bool_)
         taken[:, 1] = two
         twice = chain.from_iterable(zip(running.who, running.who, strict=True))
         rows = list(compress(twice, taken.reshape(-1).tolist()))
-        return Step(rows, tokens[taken].tolist(), self._finish())
+        said = tokens[taken].tolist()
+        return Step(rows, said, self._finish(said))
 
     def _sample(self, logits: torch.Tensor, places: Ints) -> Sampled:
         return sample(logits, self.params, self.running.draws(places), kernels=self.model.kernels)
 
     def _make_room(self, ahead: int) -> None:
         """A block for everyone whose newest token, or `ahead` more, begins one; the youngest give way when there is none."""
+        if self.running.room > ahead:
+            return
         while (lacking := self.running.lacking(ahead)).size:
             for i in lacking.tolist():
                 if not self.model.blocks.free:
                     self._give_way()
                     break  # who stands where has changed
                 self.running.grow(i, self.model.blocks.take())
+        self.running.foresee()
 
     def _give_way(self) -> None:
         if self.arrivals.give_way():
@@ -188,11 +191,14 @@ class Scheduler:
             self.owed.leave(~leaving)
         return self.running.leave(leaving)
 
-    def _finish(self) -> list[Finished]:
-        """Let those go whose newest token ends them."""
+    def _finish(self, said: list[int]) -> list[Finished]:
+        """Let those go whose newest token ends them; `said` are all tokens of the step."""
         running = self.running
+        if running.left > 0 and self.ending.isdisjoint(said):
+            return []
         ended = self.stops[running.tokens] | (running.places == running.ends)
         if not ended.any():
+            running.foresee()
             return []
         finished = []
         for sequence in self._leave(ended):

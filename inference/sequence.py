@@ -68,6 +68,9 @@ class Records:
         self.accepted = np.zeros(shape, np.bool_) if drafts else None
         self.draws = np.zeros(shape, np.float64)
         self.free = list(range(rows))[::-1]
+        # views by place, row * width + column
+        self.flat_tokens, self.flat_logprobs = self.tokens.reshape(-1), self.logprobs.reshape(-1)
+        self.flat_entropies, self.flat_draws = self.entropies.reshape(-1), self.draws.reshape(-1)
 
     def open(self, seed: int) -> int:
         """A free row, with the draws of `seed`."""

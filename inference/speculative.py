@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inference.filling import Model
 from inference.mtp import MTP
-from inference.running import Running
+from inference.running import Running, slots_in
 from inference.sampling import sample
 from inference.sequence import Ints, Sequence
 
@@ -48,43 +48,52 @@ class Owed:
         self.hidden = self.hidden[torch.from_numpy(staying).to(self.hidden.device)]
         self.tokens, self.start, self.twice = self.tokens[staying], self.start[staying], self.twice[staying]
 
+    def fed(
+        self, running: Running, tables: NDArray[np.int32]
+    ) -> tuple[torch.Tensor, Ints, Ints, Ints, NDArray[np.int32]]:
+        """States [F, D], next tokens, positions, slots and tables of all that is owed, F in 1 .. 2 for each sample; `tables` has a row twice."""
+        pairs = self.start[:, None] + PAIR
+        if self.twice.all():
+            positions, tokens, hidden = pairs.reshape(-1), self.tokens.reshape(-1), self.hidden.flatten(0, 1)
+            return hidden, tokens, positions, slots_in(tables, np.arange(len(tables)), positions), tables
+        if not self.twice.any():
+            slots = slots_in(running.tables, running.index, self.start)
+            return self.hidden[:, 0], self.tokens[:, 0].copy(), self.start, slots, running.tables
+        counts = np.ones((len(running), 2), np.bool_)
+        counts[:, 1] = self.twice
+        at = counts.reshape(-1).nonzero()[0]
+        positions = pairs.reshape(-1)[at]
+        hidden = self.hidden.flatten(0, 1).index_select(0, running.put(at))
+        return hidden, self.tokens.reshape(-1)[at], positions, slots_in(tables, at, positions), tables[at]
 
-def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
+
+def draft(model: Model, mtp: MTP, running: Running, owed: Owed, tables: NDArray[np.int32]) -> torch.Tensor:
     """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]."""
-    counts = np.ones((len(running), 2), np.bool_)
-    counts[:, 1] = owed.twice
-    at = counts.reshape(-1).nonzero()[0]
-    row = at >> 1
-    positions = owed.start[row] + (at & 1)
-    out = mtp.decode(
-        owed.hidden.flatten(0, 1).index_select(0, model.put(at)), model.put(owed.tokens.reshape(-1)[at]), model.put(positions),
-        model.put(running.slots(row, positions)), model.put(running.tables[row]), cache=model.cache,
-    )  # fmt: skip
-    if len(at) > len(running):
+    hidden, *arrays = owed.fed(running, tables)
+    out = mtp.decode(hidden, *(model.put(array) for array in arrays), cache=model.cache)
+    if len(out) > len(running):
         out = out.index_select(0, model.put(np.cumsum(1 + owed.twice) - 1))
-    guessed = sample(
-        model.decoder.logits(out), running.records.params, running.draws(running.places), kernels=model.kernels
-    )
-    return guessed.tokens
+    draws = running.draws(running.places)
+    return sample(model.decoder.logits(out), running.records.params, draws, kernels=model.kernels).tokens
 
 
-def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> tuple[Ints, NDArray[np.bool_]]:
+def verify(
+    model: Model, running: Running, owed: Owed, tables: NDArray[np.int32], drafts: torch.Tensor
+) -> tuple[Ints, NDArray[np.bool_]]:
     """Run each newest token with its draft behind it, and write down the one or two tokens that follow: tokens [B, 2], and whether the
     draft was right [B], without which the second token means nothing.
     """
     guesses = drafts.cpu().numpy()
-    row = running.index.repeat(2)
     tokens = np.empty((len(running), 2), np.int64)
     tokens[:, 0], tokens[:, 1] = running.tokens, guesses
     positions = (running.positions[:, None] + PAIR).reshape(-1)
-    hidden = model.decoder.decode(
-        model.put(tokens.reshape(-1)), model.put(positions), model.put(running.slots(row, positions)),
-        model.put(running.tables[row]), model.cache,
-    )  # fmt: skip
+    slots = slots_in(tables, np.arange(len(tables)), positions)
+    arrays = (tokens.reshape(-1), positions, slots, tables)
+    hidden = model.decoder.decode(*(model.put(array) for array in arrays), model.cache)
     places = (running.places[:, None] + PAIR).reshape(-1)
-    sampled = sample(model.decoder.logits(hidden), running.records.params, running.draws(places), kernels=model.kernels)
+    logits, draws = model.decoder.logits(hidden), running.draws(places)
     # what a wrong draft gave stands past the end of the records, until the next token overwrites it
-    found = running.write(places, sampled).reshape(-1, 2)
+    found = running.write(places, sample(logits, running.records.params, draws, kernels=model.kernels)).reshape(-1, 2)
     right = found[:, 0] == guesses
     assert running.records.accepted is not None
     running.records.accepted.reshape(-1)[running.places] = right
