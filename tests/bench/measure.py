@@ -31,6 +31,13 @@ class Rate(NamedTuple):
     decode: float
 
 
+class Round(NamedTuple):
+    """What each side gave, and what share of the machine others used meanwhile."""
+
+    values: dict[str, Any]
+    others: float
+
+
 @dataclass
 class Bench:
     """One checkpoint under measurement, and how long to measure."""
@@ -61,39 +68,42 @@ class Bench:
         return torch.randint(6, self.engine.config.vocab_size, (batch, length), generator=generator).tolist()
 
     def alternate(self, sides: dict[str, Callable[[int], Any]], times: int = 1) -> dict[str, list[Any]]:
-        """What each side returned in each round, the first round left out; that one alone where it took longer than all should."""
-        end = time.perf_counter() + self.wait
-        while True:
-            if self.wait:
-                quiet.wait(end - time.perf_counter())
-            watch = quiet.Watch()
-            results = self._alternate(sides, times)
-            others = watch.others()
-            if others < quiet.QUIET or time.perf_counter() > end:
-                self.others.append(others)
-                return results
-
-    def _alternate(self, sides: dict[str, Callable[[int], Any]], times: int) -> dict[str, list[Any]]:
-        results: dict[str, list[Any]] = {name: [] for name in sides}
-        began = time.perf_counter()
-        warm = {name: run(0) for name, run in sides.items()}
+        """What each side returned in each round, the first left out; that one alone where it took longer than all should."""
+        end, began = time.perf_counter() + self.wait, time.perf_counter()
+        first = self._round(sides, 0)
         took = time.perf_counter() - began
-        if took > self.patience:
-            return {name: [value] for name, value in warm.items()}
-        for number in range(1, 1 + max(1, min(times * self.rounds, int(self.patience / max(took, 1e-9))))):
-            for name in list(sides)[:: 1 if number % 2 else -1]:
-                results[name].append(sides[name](number))
-        return results
+        slow = took > self.patience
+        wanted = 1 if slow else max(1, min(times * self.rounds, int(self.patience / max(took, 1e-9))))
+        kept = [first] if slow and (not self.wait or first.others < quiet.QUIET) else []
+        number = 0
+        while len(kept) < wanted:
+            number += 1
+            found = self._round(sides, number)
+            if not self.wait or found.others < quiet.QUIET or time.perf_counter() > end:
+                kept.append(found)
+            else:
+                quiet.wait(end - time.perf_counter())
+        self.others.append(max(each.others for each in kept))
+        return {name: [each.values[name] for each in kept] for name in sides}
+
+    def _round(self, sides: dict[str, Callable[[int], Any]], number: int) -> "Round":
+        watch = quiet.Watch()
+        names = list(sides)[:: -1 if number % 2 else 1]
+        values = {name: sides[name](number) for name in names}
+        return Round(values, watch.others())
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Print a table as Markdown, so that it can be pasted into the log, and how much of the machine others used meanwhile."""
+        """Print a table as Markdown, so that it can be pasted into the log, and the most that others used of the machine in a round of
+        each line."""
+        if len(self.others) == len(rows):
+            columns = [*columns, "others"]
+            rows = [[*row, f"{100 * share:.0f} %"] for row, share in zip(rows, self.others, strict=True)]
+        self.others.clear()
         cells = [[str(c) for c in columns], *[[_text(value) for value in row] for row in rows]]
         widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
         lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
         lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-        noise = f"; others used up to {100 * max(self.others):.0f} % of the machine" if self.others else ""
-        self.others.clear()
-        print(f"\n**{self.name}: {title}**{noise}\n\n" + "\n".join(lines), flush=True)
+        print(f"\n**{self.name}: {title}**\n\n" + "\n".join(lines), flush=True)
 
 
 def ours(

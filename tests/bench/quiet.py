@@ -9,7 +9,7 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET = 0.06  # of the machine: what an idle system's own services may use, and a little more
-LOOK = 2.0  # seconds
+LOOK = 1.0  # seconds
 
 
 class Watch:
