@@ -65,17 +65,19 @@ class Records:
         self.tokens = np.empty(shape, np.int64)
         self.logprobs = np.empty(shape, np.float32)
         self.entropies = np.empty(shape, np.float32)
-        self.accepted = np.zeros(shape, np.bool_) if drafts else None
+        self.accepted = np.zeros(shape if drafts else (0, 0), np.bool_)
+        self.drafts = drafts
         self.draws = np.zeros(shape, np.float64)
         self.free = list(range(rows))[::-1]
         # views by place, row * width + column
         self.flat_tokens, self.flat_logprobs = self.tokens.reshape(-1), self.logprobs.reshape(-1)
         self.flat_entropies, self.flat_draws = self.entropies.reshape(-1), self.draws.reshape(-1)
+        self.flat_accepted = self.accepted.reshape(-1)
 
     def open(self, seed: int) -> int:
         """A free row, with the draws of `seed`."""
         row = self.free.pop()
-        if self.accepted is not None:
+        if self.drafts:
             self.accepted[row] = False
         if self.params.temperature > 0:
             self.draws[row] = uniforms(seed, self.width)
@@ -89,7 +91,7 @@ class Records:
         """What a sample came to; its row is free again."""
         part = (sequence.row, slice(0, sequence.count))
         self.free.append(sequence.row)
-        accepted = None if self.accepted is None else self.accepted[part].copy()
+        accepted = self.accepted[part].copy() if self.drafts else None
         return Completion(
             self.tokens[part].tolist(), self.logprobs[part].copy(), self.entropies[part].copy(), reason, routing,
             sequence.seed, accepted,

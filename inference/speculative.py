@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inference.filling import Model
 from inference.mtp import MTP
-from inference.running import Running, slots_in
+from inference.running import PLACE, POSITION, Running, slots_in
 from inference.sampling import sample
 from inference.sequence import Ints, Sequence
 
@@ -25,12 +25,11 @@ PAIR = np.arange(2)
 
 
 class Owed:
-    """What the MTP layer has not seen, an index a running sample: the states at one or two positions and the tokens that follow them."""
+    """What the MTP layer has not seen, an index a running sample: the states at one or two positions, and what it is fed with each."""
 
     def __init__(self, width: int, like: torch.Tensor) -> None:
         self.hidden = like.new_empty((0, 2, width))  # [B, 2, D]
-        self.tokens = np.empty((0, 2), np.int64)
-        self.start = np.empty(0, np.int64)  # [B] position of the first
+        self.given = np.empty((3, 0, 2), np.int64)  # [3, B, 2] the tokens that follow, the positions, their cache slots
         self.twice = np.empty(0, np.bool_)  # [B] whether the second counts
 
     def add(self, sequences: Row[Sequence], running: Running, part: slice) -> None:
@@ -38,41 +37,33 @@ class Owed:
         first = torch.stack([s.hidden for s in sequences if s.hidden is not None])
         assert len(first) == len(sequences)
         self.hidden = torch.cat((self.hidden, torch.stack((first, first), 1)))
-        tokens = running.tokens[part]
-        self.tokens = np.concatenate((self.tokens, np.stack((tokens, tokens), 1)))
-        self.start = np.concatenate((self.start, running.positions[part] - 1))
+        before = running.positions[part] - 1
+        slots = slots_in(running.tables[part], np.arange(len(sequences)), before)
+        given = np.stack((running.tokens[part], before, slots))
+        self.given = np.concatenate((self.given, np.stack((given, given), 2)), 1)
         self.twice = np.concatenate((self.twice, np.zeros(len(sequences), np.bool_)))
 
     def leave(self, staying: NDArray[np.bool_]) -> None:
         """Only these samples stay."""
         self.hidden = self.hidden[torch.from_numpy(staying).to(self.hidden.device)]
-        self.tokens, self.start, self.twice = self.tokens[staying], self.start[staying], self.twice[staying]
-
-    def fed(
-        self, running: Running, tables: NDArray[np.int32]
-    ) -> tuple[torch.Tensor, Ints, Ints, Ints, NDArray[np.int32]]:
-        """States [F, D], next tokens, positions, slots and tables of all that is owed, F in 1 .. 2 for each sample; `tables` has a row twice."""
-        pairs = self.start[:, None] + PAIR
-        if self.twice.all():
-            positions, tokens, hidden = pairs.reshape(-1), self.tokens.reshape(-1), self.hidden.flatten(0, 1)
-            return hidden, tokens, positions, slots_in(tables, np.arange(len(tables)), positions), tables
-        if not self.twice.any():
-            slots = slots_in(running.tables, running.index, self.start)
-            return self.hidden[:, 0], self.tokens[:, 0].copy(), self.start, slots, running.tables
-        counts = np.ones((len(running), 2), np.bool_)
-        counts[:, 1] = self.twice
-        at = counts.reshape(-1).nonzero()[0]
-        positions = pairs.reshape(-1)[at]
-        hidden = self.hidden.flatten(0, 1).index_select(0, running.put(at))
-        return hidden, self.tokens.reshape(-1)[at], positions, slots_in(tables, at, positions), tables[at]
+        self.given, self.twice = self.given[:, staying], self.twice[staying]
 
 
 def draft(model: Model, mtp: MTP, running: Running, owed: Owed, tables: NDArray[np.int32]) -> torch.Tensor:
-    """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]."""
-    hidden, *arrays = owed.fed(running, tables)
-    out = mtp.decode(hidden, *(model.put(array) for array in arrays), cache=model.cache)
-    if len(out) > len(running):
-        out = out.index_select(0, model.put(np.cumsum(1 + owed.twice) - 1))
+    """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]. `tables` has each block table twice."""
+    hidden, given, lasts = owed.hidden.flatten(0, 1), owed.given.reshape(3, -1), None
+    if owed.twice.all():
+        last = slice(1, None, 2)
+    elif not owed.twice.any():
+        last, hidden, given, tables = slice(None), owed.hidden[:, 0], owed.given[:, :, 0].copy(), running.tables
+    else:
+        counts = np.ones((len(running), 2), np.bool_)
+        counts[:, 1] = owed.twice
+        at = counts.reshape(-1).nonzero()[0]
+        hidden, given, tables = hidden.index_select(0, model.put(at)), given.take(at, 1), tables[at]
+        last, lasts = slice(None), np.cumsum(1 + owed.twice) - 1
+    out = mtp.decode(hidden, *model.put(given).unbind(), model.put(tables), cache=model.cache)
+    out = out[last] if lasts is None else out.index_select(0, model.put(lasts))
     draws = running.draws(running.places)
     return sample(model.decoder.logits(out), running.records.params, draws, kernels=model.kernels).tokens
 
@@ -84,19 +75,18 @@ def verify(
     draft was right [B], without which the second token means nothing.
     """
     guesses = drafts.cpu().numpy()
-    tokens = np.empty((len(running), 2), np.int64)
-    tokens[:, 0], tokens[:, 1] = running.tokens, guesses
-    positions = (running.positions[:, None] + PAIR).reshape(-1)
-    slots = slots_in(tables, np.arange(len(tables)), positions)
-    arrays = (tokens.reshape(-1), positions, slots, tables)
-    hidden = model.decoder.decode(*(model.put(array) for array in arrays), model.cache)
-    places = (running.places[:, None] + PAIR).reshape(-1)
+    pairs = (running.state[POSITION : PLACE + 1, :, None] + PAIR).reshape(2, -1)
+    positions, places = pairs[0], pairs[1]
+    given = np.empty((3, len(running), 2), np.int64)
+    given[0, :, 0], given[0, :, 1] = running.tokens, guesses
+    inputs = given.reshape(3, -1)
+    inputs[1], inputs[2] = positions, slots_in(tables, np.arange(len(tables)), positions)
+    hidden = model.decoder.decode(*model.put(inputs).unbind(), model.put(tables), model.cache)
     logits, draws = model.decoder.logits(hidden), running.draws(places)
     # what a wrong draft gave stands past the end of the records, until the next token overwrites it
     found = running.write(places, sample(logits, running.records.params, draws, kernels=model.kernels)).reshape(-1, 2)
     right = found[:, 0] == guesses
-    assert running.records.accepted is not None
-    running.records.accepted.reshape(-1)[running.places] = right
-    owed.hidden, owed.tokens, owed.twice = hidden.view(-1, 2, hidden.shape[-1]), found, right
-    owed.start = running.positions.copy()
+    running.records.flat_accepted[running.places] = right
+    given[0] = found
+    owed.hidden, owed.given, owed.twice = hidden.view(-1, 2, hidden.shape[-1]), given, right
     return found, right
