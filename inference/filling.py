@@ -32,7 +32,10 @@ class Model(NamedTuple):
 
     def put(self, array: NDArray[np.generic]) -> torch.Tensor:
         """The array as a tensor on the device."""
-        tensor = torch.from_numpy(array)
+        return self.on(torch.from_numpy(array))
+
+    def on(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor on the device."""
         return tensor if self.device == "cpu" else tensor.to(self.device)
 
 

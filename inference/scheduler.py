@@ -7,7 +7,6 @@ its draws and is taken up again later by prefilling them, so nothing can be seen
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, compress
 
 import numpy as np
 import torch
@@ -142,21 +141,18 @@ class Scheduler:
         self._make_room(1)
         running = self.running
         assert self.model.mtp is not None
-        tables = running.tables.repeat(2, axis=0)
-        drafts = draft(self.model, self.model.mtp, running, owed, tables)
-        tokens, right = verify(self.model, running, owed, tables, drafts)
-        two = right & ~self.stops[tokens[:, 0]]
-        two &= running.places + 1 < running.ends
+        tokens, right = verify(self.model, running, owed, draft(self.model, self.model.mtp, running, owed))
         self.counts.passes += 1
         self.counts.drafted += len(running)
-        self.counts.accepted += int(right.sum())
-        running.advance(slice(None), np.where(two, tokens[:, 1], tokens[:, 0]))
-        running.advance_some(two)
-        taken = np.ones((len(running), 2), np.bool_)
-        taken[:, 1] = two
-        twice = chain.from_iterable(zip(running.who, running.who, strict=True))
-        rows = list(compress(twice, taken.reshape(-1).tolist()))
-        said = tokens[taken].tolist()
+        self.counts.accepted += int(np.count_nonzero(right))
+        two, found = right, tokens.tolist()
+        if running.left < 2 or not all(map(self.ending.isdisjoint, found)):  # two tokens may be one too many
+            two = right & ~self.stops[tokens[:, 0]] & (running.places + 1 < running.ends)
+        running.advance(slice(None), np.where(two, tokens[:, 1], tokens[:, 0]), two)
+        rows, said = [], []
+        for who, pair, both in zip(running.who, found, two.tolist(), strict=True):
+            rows += (who, who) if both else (who,)
+            said += pair if both else pair[:1]
         return Step(rows, said, self._finish(said))
 
     def _sample(self, logits: torch.Tensor, places: Ints) -> Sampled:

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from inference.filling import Model
 from inference.mtp import MTP
-from inference.running import PLACE, POSITION, Running, slots_in
+from inference.running import PLACE, TOKEN, Running, slots_in
 from inference.sampling import sample
 from inference.sequence import Ints, Sequence
-
-PAIR = np.arange(2)
 
 
 class Owed:
@@ -38,8 +36,7 @@ class Owed:
         assert len(first) == len(sequences)
         self.hidden = torch.cat((self.hidden, torch.stack((first, first), 1)))
         before = running.positions[part] - 1
-        slots = slots_in(running.tables[part], np.arange(len(sequences)), before)
-        given = np.stack((running.tokens[part], before, slots))
+        given = np.stack((running.tokens[part], before, slots_in(running.tables[part, 0], before)))
         self.given = np.concatenate((self.given, np.stack((given, given), 2)), 1)
         self.twice = np.concatenate((self.twice, np.zeros(len(sequences), np.bool_)))
 
@@ -49,44 +46,39 @@ class Owed:
         self.given, self.twice = self.given[:, staying], self.twice[staying]
 
 
-def draft(model: Model, mtp: MTP, running: Running, owed: Owed, tables: NDArray[np.int32]) -> torch.Tensor:
-    """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]. `tables` has each block table twice."""
-    hidden, given, lasts = owed.hidden.flatten(0, 1), owed.given.reshape(3, -1), None
-    if owed.twice.all():
-        last = slice(1, None, 2)
-    elif not owed.twice.any():
-        last, hidden, given, tables = slice(None), owed.hidden[:, 0], owed.given[:, :, 0].copy(), running.tables
-    else:
-        counts = np.ones((len(running), 2), np.bool_)
+def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
+    """Feed the MTP layer what it is owed; its guess of each running sample's next token: int64 [B]."""
+    count, twice = len(running), int(np.count_nonzero(owed.twice))
+    hidden, given, tables = owed.hidden.flatten(0, 1), owed.given.reshape(3, -1), model.on(running.every_table)
+    if not twice:
+        hidden, given, tables = hidden[::2], given[:, ::2].copy(), tables[::2].contiguous()
+    elif twice < count:
+        counts = np.ones((count, 2), np.bool_)
         counts[:, 1] = owed.twice
         at = counts.reshape(-1).nonzero()[0]
-        hidden, given, tables = hidden.index_select(0, model.put(at)), given.take(at, 1), tables[at]
-        last, lasts = slice(None), np.cumsum(1 + owed.twice) - 1
-    out = mtp.decode(hidden, *model.put(given).unbind(), model.put(tables), cache=model.cache)
-    out = out[last] if lasts is None else out.index_select(0, model.put(lasts))
+        index = model.put(at)
+        hidden, given, tables = hidden[index], given.take(at, 1), tables[index]
+    out = mtp.decode(hidden, *model.put(given).unbind(), tables, cache=model.cache)
+    if twice:
+        out = out[1::2] if twice == count else out[model.put(np.cumsum(1 + owed.twice) - 1)]
     draws = running.draws(running.places)
     return sample(model.decoder.logits(out), running.records.params, draws, kernels=model.kernels).tokens
 
 
-def verify(
-    model: Model, running: Running, owed: Owed, tables: NDArray[np.int32], drafts: torch.Tensor
-) -> tuple[Ints, NDArray[np.bool_]]:
+def verify(model: Model, running: Running, owed: Owed, drafts: torch.Tensor) -> tuple[Ints, NDArray[np.bool_]]:
     """Run each newest token with its draft behind it, and write down the one or two tokens that follow: tokens [B, 2], and whether the
     draft was right [B], without which the second token means nothing.
     """
     guesses = drafts.cpu().numpy()
-    pairs = (running.state[POSITION : PLACE + 1, :, None] + PAIR).reshape(2, -1)
-    positions, places = pairs[0], pairs[1]
-    given = np.empty((3, len(running), 2), np.int64)
-    given[0, :, 0], given[0, :, 1] = running.tokens, guesses
-    inputs = given.reshape(3, -1)
-    inputs[1], inputs[2] = positions, slots_in(tables, np.arange(len(tables)), positions)
-    hidden = model.decoder.decode(*model.put(inputs).unbind(), model.put(tables), model.cache)
+    running.state[TOKEN, :, 1] = guesses
+    hidden = model.decoder.decode(*running.inputs(), model.cache)
+    places = running.every_place
     logits, draws = model.decoder.logits(hidden), running.draws(places)
     # what a wrong draft gave stands past the end of the records, until the next token overwrites it
     found = running.write(places, sample(logits, running.records.params, draws, kernels=model.kernels)).reshape(-1, 2)
     right = found[:, 0] == guesses
     running.records.flat_accepted[running.places] = right
-    given[0] = found
-    owed.hidden, owed.given, owed.twice = hidden.view(-1, 2, hidden.shape[-1]), given, right
+    owed.given = running.state[:PLACE].copy()
+    owed.given[TOKEN] = found
+    owed.hidden, owed.twice = hidden.view(-1, 2, hidden.shape[-1]), right
     return found, right
