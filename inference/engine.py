@@ -39,7 +39,8 @@ LONGEST = 32_768  # tokens of one text that fit the cache in any case, unless to
 class Engine:
     """A checkpoint in memory. Make it with `Engine.load`.
 
-    `rows` is how many samples run at once at most, `budget` how many tokens a prefill pass takes.
+    `rows` is how many samples run at once at most, `budget` how many tokens a prefill pass takes, `speculates` whether a request drafts that does not
+    say: not on a CPU, where a pass costs what its tokens cost, and two save little (LOG.md).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Engine:
         self.path, self.config, self._tokenizer = path, decoder.config, tokenizer
         self._model = Model(decoder, mtp, cache, Blocks(cache.slots // BLOCK), device, kernels)
         self.rows, self.budget = 256, 2048
+        self.speculates = mtp is not None and device != "cpu"
         self.counts = Counts()
 
     @classmethod
@@ -149,8 +151,8 @@ class Engine:
     ) -> Iterator[Step]:
         """Like `generate`, a step at a time. When `should_stop()` turns true, what runs or waits ends as "cancelled" in a last step.
 
-        `capture` True records routing, "full" also what the router weighed; neither changes a token. `speculate` None drafts where the checkpoint
-        can. Raises ValueError for an empty prompt, a token outside the vocabulary, or a text longer than the model's context or the cache.
+        `capture` True records routing, "full" also what the router weighed; neither changes a token. `speculate` None leaves that to
+        `speculates`. Raises ValueError for an empty prompt, a token outside the vocabulary, or a text longer than the model's context or the cache.
         """
         self._check(prompts, params.max_tokens)
         if capture not in LEVELS:
@@ -168,7 +170,8 @@ class Engine:
             )
             for number, tokens in enumerate(prompts)
         ]  # fmt: skip
-        model = self._model if speculate in (None, True) else self._model._replace(mtp=None)
+        drafts = self.speculates if speculate is None else speculate
+        model = self._model if drafts else self._model._replace(mtp=None)
         scheduler = Scheduler(
             model, asked, params, self._stops(params), capture, counts=self.counts, rows=self.rows, budget=self.budget
         )

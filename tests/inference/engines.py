@@ -13,12 +13,14 @@ DRAFTS = "v3 with a query latent and mtp"
 
 
 def engine(kind: str = "v3", *, blocks: int = 400, kernels: bool = False, **changes) -> Engine:
-    """An engine of one of `models.KINDS` with `blocks` blocks of 16 tokens, without tokenizer."""
+    """An engine of one of `models.KINDS` with `blocks` blocks of 16 tokens, without tokenizer. It drafts where it can, as on a GPU."""
     assert not kernels or native.available()
     c = config(kind, **changes)
     decoder, mtp = with_mtp(c, kernels=kernels)
     cache = Cache(c, blocks, torch.float32, "cpu", int(mtp is not None))
-    return Engine(Path("random"), decoder, mtp, None, cache, kernels=kernels)
+    made = Engine(Path("random"), decoder, mtp, None, cache, kernels=kernels)
+    made.speculates = mtp is not None
+    return made
 
 
 def tokens(outs) -> list[list[list[int]]]:

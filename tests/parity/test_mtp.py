@@ -30,7 +30,9 @@ def made(request, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[False, None], ids=["plain", "native"])
 def pair(request, made):
-    return made[0], Engine.load(made[1], native=request.param)
+    engine = Engine.load(made[1], native=request.param)
+    engine.speculates = True
+    return made[0], engine
 
 
 def drafted(engine: Engine, ids: list[int]) -> np.ndarray:
