@@ -1,10 +1,12 @@
 """Drafts save passes and change nothing."""
 
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inference.engine import Engine
 from inference.records import SamplingParams
 from tests.inference.engines import DRAFTS, engine, tokens
 
@@ -123,3 +125,11 @@ def test_pairs_of_tokens_are_distributed_as_the_model_says():
     square = sum((s - x) ** 2 / x for s, x in cells)
     freedom = len(cells) - 1
     assert square < freedom + 4 * np.sqrt(2 * freedom)  # four standard deviations; the seed is fixed
+
+
+def test_a_request_that_does_not_say_drafts_on_no_cpu():
+    model = engine(DRAFTS, **FEW)._model
+    e = Engine(Path("random"), model.decoder, model.mtp, None, model.cache)
+    params = SamplingParams(max_tokens=20, ignore_eos=True)
+    assert e.generate([PROMPTS[0]], params)[0][0].accepted is None
+    assert e.generate([PROMPTS[0]], params, speculate=True)[0][0].accepted.any()
