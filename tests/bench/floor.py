@@ -24,25 +24,26 @@ def floor(bench: Bench) -> None:
     if bench.engine.config.kv_lora_rank is None:
         bench.table("distance to the floor", ("",), [("only the products of latent attention are counted",)])
         return
-    rows = []
-    for batch in (1, 8) if bench.quick else (1, 8, 32, 128):
-        chosen = mean_experts(bench.engine, bench.prompts(batch, PROMPT, 0), bench.tokens)
-        step = products(bench.engine.config, batch, PROMPT + bench.tokens // 2, chosen)
-        got = bench.alternate(
-            {
-                "ours": lambda n, b=batch: ours(bench.engine, bench.prompts(b, PROMPT, n), bench.tokens).decode,
-                "floor": lambda n, b=batch, s=step: b * bench.tokens / seconds(s, bench.tokens),
-            }
-        )
-        engine, bottom = median(got["ours"]), median(got["floor"])
-        percent, target = 100 * engine / bottom, bench.targets.get("floor", {}).get(batch)
-        wanted = f" of {target:g} {'ok' if percent >= target else 'MISSED'}" if target else ""
-        rows.append((batch, f"{chosen:.1f}", engine, bottom, f"{percent:.0f} %{wanted}"))
     bench.table(
         f"distance to the floor, tokens a second, decode alone, mean context {PROMPT + bench.tokens // 2}",
         ("batch", "experts a step and layer", "engine", "products alone", "engine / floor"),
-        rows,
+        (_against_products(bench, batch) for batch in bench.batches),
     )
+
+
+def _against_products(bench: Bench, batch: int) -> tuple:
+    chosen = mean_experts(bench.engine, bench.prompts(batch, PROMPT, 0), bench.tokens)
+    step = products(bench.engine.config, batch, PROMPT + bench.tokens // 2, chosen)
+    got = bench.alternate(
+        {
+            "ours": lambda number: ours(bench.engine, bench.prompts(batch, PROMPT, number), bench.tokens).decode,
+            "floor": lambda number: batch * bench.tokens / seconds(step, bench.tokens),
+        }
+    )
+    engine, bottom = median(got["ours"]), median(got["floor"])
+    percent, target = 100 * engine / bottom, bench.targets.get("floor", {}).get(batch)
+    wanted = f" of {target:g} {'ok' if percent >= target else 'MISSED'}" if target else ""
+    return batch, f"{chosen:.1f}", engine, bottom, f"{percent:.0f} %{wanted}"
 
 
 def mean_experts(engine: Engine, rows: list[list[int]], tokens: int) -> float:

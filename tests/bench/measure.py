@@ -9,7 +9,7 @@ warms up, and the median counts. Prompts are new in every round, so that no cach
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ class Bench:
     name: str
     path: Path
     quick: bool = False
+    batches: Sequence[int] = (1, 8, 32, 128)
+    lengths: Sequence[int] = (64, 1_024)  # of prompts
     tokens: int = 128  # new tokens a sequence
     rounds: int = 5
     patience: float = 40.0  # seconds that a line of a table may take, warm-up aside
@@ -92,18 +94,16 @@ class Bench:
         values = {name: sides[name](number) for name in names}
         return Round(values, watch.others())
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Print a table as Markdown, so that it can be pasted into the log, and the most that others used of the machine in a round of
-        each line."""
-        if len(self.others) == len(rows):
-            columns = [*columns, "others"]
-            rows = [[*row, f"{100 * share:.0f} %"] for row, share in zip(rows, self.others, strict=True)]
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table as Markdown, so that it can be pasted into the log, each line as soon as it is measured, with the most that others used
+        of the machine in one of its rounds.
+        """
+        cells = [*columns, "others"]
+        print(f"\n**{self.name}: {title}**\n\n{_line(cells)}\n|{'---:|' * len(cells)}", flush=True)
         self.others.clear()
-        cells = [[str(c) for c in columns], *[[_text(value) for value in row] for row in rows]]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-        lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
-        lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-        print(f"\n**{self.name}: {title}**\n\n" + "\n".join(lines), flush=True)
+        for row in rows:
+            print(_line([*row, f"{100 * max(self.others):.0f} %" if self.others else "?"]), flush=True)
+            self.others.clear()
 
 
 def ours(
@@ -144,6 +144,10 @@ def machine(threads: int) -> str:
         f"{os.cpu_count()} cores of {name}, {threads} threads, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, "
         f"float32, load {os.getloadavg()[0]:.1f}"
     )
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(map(_text, cells)) + " |"
 
 
 def _text(value: Any) -> str:

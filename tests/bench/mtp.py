@@ -25,25 +25,24 @@ def mtp(bench: Bench) -> None:
     if not bench.engine.drafts:
         bench.table("multi-token prediction", ("",), [("this checkpoint has no MTP layer",)])
         return
-    rows = []
-    for batch in (1, 8):
-        for temperature in (0.0, 0.6):
-            got = bench.alternate(
-                {
-                    "plain": lambda n, b=batch, t=temperature: _solve(bench, b, t, n, speculate=False),
-                    "mtp": lambda n, b=batch, t=temperature: _solve(bench, b, t, n, speculate=True),
-                }
-            )
-            same = all(a.texts == b.texts for a, b in zip(got["plain"], got["mtp"], strict=True))
-            plain, fast = (median([solved.rate for solved in got[name]]) for name in ("plain", "mtp"))
-            drafted, accepted = (sum(getattr(s, name) for s in got["mtp"]) for name in ("drafted", "accepted"))
-            share = f"{100 * accepted / drafted:.1f} %"
-            rows.append((batch, temperature, plain, fast, f"{fast / plain:.2f}", share, same))
     bench.table(
         "multi-token prediction, tokens a second on problems it knows",
         ("batch", "temperature", "plain", "speculative", "speed-up", "drafts accepted", "same text"),
-        rows,
+        (_against_plain(bench, batch, temperature) for batch in (1, 8) for temperature in (0.0, 0.6)),
     )
+
+
+def _against_plain(bench: Bench, batch: int, temperature: float) -> tuple:
+    got = bench.alternate(
+        {
+            "plain": lambda number: _solve(bench, batch, temperature, number, speculate=False),
+            "mtp": lambda number: _solve(bench, batch, temperature, number, speculate=True),
+        }
+    )
+    same = all(a.texts == b.texts for a, b in zip(got["plain"], got["mtp"], strict=True))
+    plain, fast = (median([solved.rate for solved in got[name]]) for name in ("plain", "mtp"))
+    drafted, accepted = (sum(getattr(solved, name) for solved in got["mtp"]) for name in ("drafted", "accepted"))
+    return batch, temperature, plain, fast, f"{fast / plain:.2f}", f"{100 * accepted / drafted:.1f} %", same
 
 
 def _solve(bench: Bench, batch: int, temperature: float, number: int, *, speculate: bool) -> Solved:

@@ -23,7 +23,17 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def bench(folder):
-    return Bench("toy", folder, quick=True, tokens=4, rounds=1, patience=20, targets={"decode": {1: 4}})
+    return Bench(
+        "toy",
+        folder,
+        quick=True,
+        tokens=4,
+        rounds=1,
+        patience=20,
+        batches=(1, 8),
+        lengths=(5,),
+        targets={"decode": {1: 4}},
+    )
 
 
 @pytest.mark.parametrize(
