@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.traces.visible import pieces
+from webapp.traces.visible import pieces, raw_pieces
 
 CASES = {
     "nothing hidden": "plain text,\twith tab\nand 中文 and é",
@@ -40,3 +40,34 @@ def test_marks_have_names():
     assert pieces("\x1b")[0].text == "ESC"
     assert [p.code for p in pieces("👨\u200d👩")] == [""]
     assert [p.code for p in pieces("a\u200db")] == ["", "200D", ""]
+
+
+RAW = CASES | {
+    "tab and trailing spaces": "a \t \n\tb  \r\nc ",
+    "odd spaces": "a\xa0b\u3000c\u202f d",
+    "nul sign": "x\u2400y",
+    "special tokens": "<｜begin▁of▁sentence｜><｜User｜>hi<|im_end|> <||> <|not one|> a <|b",
+    "spaces that end nothing": "a    b",
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_the_raw_view_can_be_read_back(name, in_node):
+    cut = raw_pieces(RAW[name])
+    assert "".join(chr(int(p.code, 16)) if p.code else p.text for p in cut) == RAW[name]
+    (browser,) = in_node({"visible.js": ["rawPieces"]}, "result = given.map((text) => rawPieces(text));", [RAW[name]])
+    assert [(p["text"], p["code"], p.get("isSpecial", False)) for p in browser] == [
+        (p.text, p.code, p.is_special) for p in cut
+    ]
+
+
+def test_the_raw_view_marks_what_is_invisible_and_what_is_special():
+    assert [p.text for p in raw_pieces("a \t \nb\xa0c")] == ["a", "·", "→", "·", "\nb", "NBSP", "c"]
+    cut = raw_pieces(RAW["special tokens"])
+    assert [p.text for p in cut if p.is_special] == ["<｜begin▁of▁sentence｜>", "<｜User｜>", "<|im_end|>"]
+    assert [p.text for p in raw_pieces("a    b")] == ["a    b"]
+
+
+def test_the_raw_view_takes_time_linear_in_the_text():
+    for text in (" " * 200_000 + "x", "<|" * 200_000, "\t " * 100_000 + "x"):
+        assert sum(len(p.text) for p in raw_pieces(text)) == len(text)

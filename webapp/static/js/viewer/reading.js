@@ -1,4 +1,5 @@
 // The reading view: mathematics typeset, fenced code as code, everything else as the text it is. Nothing becomes markup.
+import { codePoints } from "./geometry.js";
 import { setText } from "./visible.js";
 
 const MOST_FORMULA = 2000; // characters; longer ones stay text
@@ -77,15 +78,19 @@ function typesetLater(element, tex, isBlock) {
   watcher.observe(element);
 }
 
-// A block brings its own line breaks, so those of the text around it would be seen twice.
-function withoutBreaks(list) {
+// A block brings its own line breaks, so those of the text around it would be seen twice. `at`: where what is shown begins in
+// the parts' texts joined (UTF-16), after `lead`.
+export function withoutBreaks(list, lead = 0) {
   const isBlock = (part) => part && (part.kind === "code" || part.isBlock);
+  let next = lead;
   return list.map((part, n) => {
-    if (part.kind !== "text") return part;
-    let { text } = part;
-    if (isBlock(list[n - 1])) text = text.replace(/^[^\S\n]*\n/, "");
-    if (isBlock(list[n + 1])) text = text.replace(/\n[^\S\n]*$/, "");
-    return { ...part, text };
+    const begin = next;
+    next += part.text.length;
+    if (part.kind === "code") return { ...part, at: begin + part.text.indexOf("\n") + 1 };
+    if (part.kind === "maths") return { ...part, at: begin };
+    const first = isBlock(list[n - 1]) ? /^[^\S\n]*\n/.exec(part.text)?.[0].length ?? 0 : 0;
+    const last = isBlock(list[n + 1]) ? /\n[^\S\n]*$/.exec(part.text)?.index ?? part.text.length : part.text.length;
+    return { ...part, text: part.text.slice(first, Math.max(first, last)), at: begin + first };
   });
 }
 
@@ -104,11 +109,19 @@ function elementOf(part) {
   return element;
 }
 
-// An element that shows `text` for reading, without the empty lines around it.
+// An element that shows `text` for reading, without the empty lines around it. Each part says where in `text` it begins, in code points.
 export function build(text) {
   const body = document.createElement("div");
   body.className = "words reading";
   body.dir = "auto";
-  body.append(...withoutBreaks(parts(text.replace(/^\s*\n|\s+$/g, ""))).map(elementOf));
+  const lead = /^\s*\n/.exec(text)?.[0].length ?? 0;
+  let [points, place] = [0, 0];
+  for (const part of withoutBreaks(parts(text.slice(lead).replace(/\s+$/, "")), lead)) {
+    points += codePoints(text.slice(place, part.at)).length;
+    place = part.at;
+    const element = elementOf(part);
+    element.dataset.at = points;
+    body.append(element);
+  }
   return body;
 }
