@@ -18,12 +18,12 @@ from webapp.jobs.models import Job, JobState
 from webapp.traces.actions import add_traces
 from webapp.traces.models import Run, Trace
 from webapp.traces.records import NewFinding, NewTrace, StoredTokens
-from webapp.traces.tokenstore import ShardMeta, write_shard
+from webapp.traces.tokenstore import write_shard
 from workers import loaded
 from workers.live import LiveText
 from workers.parsing import parse, with_tokens
 from workers.planning import Asked, Chunk, Plan
-from workers.tokenarrays import Arranged, arrange
+from workers.tokenarrays import Arranged, arrange, shard_meta
 
 if TYPE_CHECKING:
     from inference import Completion, Engine, SamplingParams
@@ -128,7 +128,7 @@ def _sample(engine: "Engine", chunk: Chunk, params: "SamplingParams", live: Live
     began = time.monotonic()
     ended: dict[tuple[int, int], Sampled] = {}
     prompts, seeds = [asked.prompt_ids for asked in chunk.asked], [asked.seeds for asked in chunk.asked]
-    for step in engine.stream(prompts, params, capture=True, seeds=seeds, should_stop=watch):
+    for step in engine.stream(prompts, params, capture="full", seeds=seeds, should_stop=watch):
         live.add(step)
         for each in step.finished:
             if each.completion.finish_reason != "cancelled":
@@ -155,9 +155,8 @@ def _params(run: Run, chunk: Chunk) -> "SamplingParams":
 def _store(plan: Plan, job: Job, ended: list[Sampled]) -> list[StoredTokens]:
     if not ended:
         return []
-    config, engine = plan.engine.config, plan.run.engine
-    source = f"{engine} {engine.checkpoint_hash[:12]}" if engine else ""
-    meta = ShardMeta(list(config.router_layers), config.n_routed_experts, config.num_experts_per_tok, source)
+    engine = plan.run.engine
+    meta = shard_meta(plan.engine.config, f"{engine} {engine.checkpoint_hash[:12]}" if engine else "")
     first = ended[0]
     # The claim's token is part of the name: the shard of a worker that was killed before it saved its rows stands in nobody's way.
     name = f"chunk-{first.asked.problem_id}-{first.asked.samples[first.number]}-{str(job.lease_token)[:8]}.parquet"

@@ -60,6 +60,9 @@ def test_stored_tokens_say_the_text_exactly(engine, folder):
         assert arrays.text_end[-1] == len(whole)
         assert np.isnan(arrays.logprob).tolist() == [i < asked for i in range(len(arrays))]
         assert arrays.routing_count == trace.store_tokens - 1
+        assert (arrays.routing_entropy[:-1] > 0).all()
+        assert set(arrays.open_groups[:-1].flat) <= {1, 2}  # one of two groups is open
+        assert tokenstore.read_meta(trace.store_path).n_group == 2
         assert trace.mean_logprob == pytest.approx(float(arrays.logprob[asked:].mean()))
 
 

@@ -16,12 +16,26 @@ class NewFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertLoad:
+    """How many of a trace's `tokens` took each expert: `counts[i][e]` of decoder layer `layers[i]`."""
+
+    layers: list[int]
+    top_k: int
+    tokens: int
+    counts: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """Where the per-token data of a trace lies: shard path below the store, first row group, number of tokens."""
+    """Where the per-token data of a trace lies: shard path below the store, first row group, number of tokens.
+
+    `load`: what its routing comes to, for the counts of its run; None where nothing was routed.
+    """
 
     path: str
     row_group: int
     count: int
+    load: ExpertLoad | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,17 @@ class NewTrace:
     provenance: dict[str, object] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
     tokens: StoredTokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedTrace:
+    """What a replay found of a stored trace. `before`: the shard that the trace had when it was read, "" for none."""
+
+    trace_id: int
+    before: str
+    tokens: StoredTokens
+    segments: list[dict[str, object]]
+    provenance: dict[str, object]  # added to the trace's
 
 
 @dataclass(frozen=True, slots=True)

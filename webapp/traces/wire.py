@@ -4,9 +4,10 @@
     bytes 4..       header: UTF-8 JSON, padded with spaces
     then            each array of header["arrays"], at its "offset" from the header's end, a multiple of 8
 
-header: {"version", "start", "stop", "count", "routing_count", "layers", "n_experts", "top_k",
-"arrays": [{"name", "type": int32|float32|uint8|uint16|float16, "shape", "offset"}]}. Token i of the trace is row i - start.
-Routing rows from `routing_count` on have no meaning. The arrays are those of tokenstore.TokenArrays.
+header: {"version", "start", "stop", "count", "routing_count", "layers", "n_experts", "top_k", "n_group",
+"arrays": [{"name", "type": int32|uint32|float32|uint8|uint16|float16, "shape", "offset"}]}. Token i of the trace is row i - start.
+"layers" are those that the arrays hold: all of the trace, the one that was asked for, or none. Routing rows from `routing_count` on have no
+meaning. The arrays are those of tokenstore.TokenArrays, as far as they are known; `accepted` is 0 or 1.
 """
 
 import json
@@ -14,22 +15,33 @@ from typing import Any
 
 import numpy as np
 
-from webapp.traces.tokenstore import ShardMeta, TokenArrays
+from webapp.traces.shardtable import COLUMNS
+from webapp.traces.tokenstore import Layer, ShardMeta, TokenArrays
 
-VERSION = 1
+VERSION = 2
 MAX_TOKENS = 8192  # of one window
 CONTENT_TYPE = "application/vnd.sluice.tokens"
-_NAMES = ("token_id", "text_start", "text_end", "logprob", "entropy", "expert_ids", "gate_weights")
+
+
+def layer_of(text: str) -> Layer:
+    """The `layer` of an address: an id, "none", or all where nothing is said. ValueError for what is neither."""
+    if text in {"", "none"}:
+        return "none" if text else None
+    if not (text.isascii() and text.isdigit() and len(text) < 6):  # no model has so many layers
+        raise ValueError(f"layer must be the number of a layer or none, got {text[:40]!r}")
+    return int(text)
 
 
 def encode(window: TokenArrays, meta: ShardMeta, *, start: int, count: int) -> bytes:
-    """`window` begins at token `start` of a trace of `count`."""
+    """`window` begins at token `start` of a trace of `count`; both are of the layers that were read (tokenstore.read_with_meta)."""
     arrays: list[dict[str, Any]] = []
     body = bytearray()
-    for name in _NAMES:
+    for name in COLUMNS:
         array = getattr(window, name)
         if array is None:
             continue
+        if array.dtype == np.bool_:
+            array = array.view(np.uint8)
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         body += bytes(-len(body) % 8)
         arrays.append({"name": name, "type": str(array.dtype), "shape": list(array.shape), "offset": len(body)})
@@ -44,6 +56,7 @@ def encode(window: TokenArrays, meta: ShardMeta, *, start: int, count: int) -> b
             "layers": meta.layers,
             "n_experts": meta.n_experts,
             "top_k": meta.top_k,
+            "n_group": meta.n_group,
             "arrays": arrays,
         }
     ).encode()

@@ -87,7 +87,9 @@ def test_a_window_reads_only_its_row_groups(folder, monkeypatch):
     asked = []
     original = pq.ParquetFile.read_row_groups
     monkeypatch.setattr(
-        pq.ParquetFile, "read_row_groups", lambda self, groups: asked.append(groups) or original(self, groups)
+        pq.ParquetFile,
+        "read_row_groups",
+        lambda self, groups, **options: asked.append(groups) or original(self, groups, **options),
     )
     tokenstore.read(PATH, 0, 5000, 3000, 3100)
     assert asked == [[2, 3]]
