@@ -12,7 +12,7 @@ import torch
 
 from inference.attend import BLOCK
 from inference.filling import Filling, Model, admit, fill
-from inference.sequence import Prompt, Records, Sequence
+from inference.sequence import Prompt, Records, Sequence, blocks_for
 
 
 class Begun(NamedTuple):
@@ -58,13 +58,17 @@ class Arrivals:
         if self.preempted:
             owner = again = self.preempted[0]
             tokens = np.concatenate((again.prompt.tokens, self.records.said(again)))[:-1]
+            whole = len(again.prompt.tokens) + self.records.params.max_tokens
         elif self.waiting and self._rows_wanted() < len(self.records.free):
             owner = self.waiting[0]
             tokens = owner.tokens
+            whole = len(tokens) + self.records.params.max_tokens
         else:
             return None
-        # a block more for everyone who runs, lest the next step preempts the one that just came
-        filling = admit(self.model, owner, tokens, self.kind, reserve=running)
+        # a block more for everyone who runs, and what its own next pass takes, lest the one that just came must go in the next step
+        soon = min(len(tokens) + 1 + self.records.drafts, whole)
+        reserve = running + blocks_for(soon) - blocks_for(len(tokens))
+        filling = admit(self.model, owner, tokens, self.kind, reserve=reserve)
         if filling is not None:
             (self.preempted or self.waiting).popleft()
             self.filling.append(filling)

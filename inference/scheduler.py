@@ -90,6 +90,9 @@ class Scheduler:
                 "other requests hold the engine's cache: finish or close them, or load it with more cache_bytes"
             )
         self._burst = 0
+        self._make_room(1 if self.owed else 0)
+        if not len(self.running):
+            return Step([], [], [])  # another request holds what the last one needs
         return self._speculate(self.owed) if self.owed else self._decode()
 
     def _arrive(self) -> Step | None:
@@ -127,7 +130,6 @@ class Scheduler:
 
     def _decode(self) -> Step:
         """One token for everyone who runs."""
-        self._make_room(0)
         running, model = self.running, self.model
         self.counts.passes += 1
         hidden = model.decoder.decode(*running.inputs(), model.cache)
@@ -138,7 +140,6 @@ class Scheduler:
 
     def _speculate(self, owed: Owed) -> Step:
         """One token for everyone who runs, and a second where the draft was right and the first did not end the sample."""
-        self._make_room(1)
         running = self.running
         assert self.model.mtp is not None
         tokens, right = verify(self.model, running, owed, draft(self.model, self.model.mtp, running, owed))
@@ -149,7 +150,8 @@ class Scheduler:
         if running.left < 2 or not all(map(self.ending.isdisjoint, found)):  # two tokens may be one too many
             two = right & ~self.stops[tokens[:, 0]] & (running.places + 1 < running.ends)
         running.advance(slice(None), np.where(two, tokens[:, 1], tokens[:, 0]), two)
-        rows, said = [], []
+        rows: list[tuple[int, int]] = []
+        said: list[int] = []
         for who, pair, both in zip(running.who, found, two.tolist(), strict=True):
             rows += (who, who) if both else (who,)
             said += pair if both else pair[:1]

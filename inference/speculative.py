@@ -58,7 +58,8 @@ def draft(model: Model, mtp: MTP, running: Running, owed: Owed) -> torch.Tensor:
         at = counts.reshape(-1).nonzero()[0]
         index = model.put(at)
         hidden, given, tables = hidden[index], given.take(at, 1), tables[index]
-    out = mtp.decode(hidden, *model.put(given).unbind(), tables, cache=model.cache)
+    tokens, positions, slots = model.put(given).unbind()
+    out = mtp.decode(hidden, tokens, positions, slots, tables, cache=model.cache)
     if twice:
         out = out[1::2] if twice == count else out[model.put(np.cumsum(1 + owed.twice) - 1)]
     draws = running.draws(running.places)

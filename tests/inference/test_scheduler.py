@@ -245,6 +245,20 @@ def test_refuses_what_it_cannot_do(changes, words):
         engine().generate([[1, 2]], SamplingParams(), **changes)
 
 
+@pytest.mark.parametrize("kind", ["v3", DRAFTS])
+def test_a_stream_whose_room_another_took_says_so_and_the_other_goes_on(kind):
+    e = engine(kind, blocks=6)
+    one, two = (e.stream([prompt], SamplingParams(max_tokens=60, **FREE)) for prompt in ([5] * 10, [6] * 10))
+    said = [sum(len(next(stream).rows) for stream in (one, two)) for _ in range(4)]
+    assert min(said) >= 2
+    with pytest.raises(ValueError, match="other requests hold the engine's cache"):
+        for _ in zip(one, two, strict=False):
+            pass
+    rest = [sum(len(step.rows) for step in stream) for stream in (one, two)]
+    assert sorted(map(bool, rest)) == [False, True]
+    assert free_blocks(e) == 6
+
+
 def test_a_text_longer_than_the_cache_is_refused_at_the_door():
     e = engine(blocks=5)
     with pytest.raises(ValueError, match="prompt 1 has 70 tokens; with 11 more it passes the cache of 80"):
