@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fix types arch parity browser bench tiny lock starter compose-check system-packages
+.PHONY: help run test check lint fix types arch parity browser bench bench-viewer tiny lock starter compose-check system-packages
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,9 @@ browser: $(VENV)/.test ## the whole loop in headless Chromium
 
 bench: $(VENV)/.test ## the engine's speed against transformers and a floor, both sides in one run (BENCH="--quick --part decode")
 	$(BIN)/python -m tests.bench.bench_engine webapp/starter/tiny $(BENCH)
+
+bench-viewer: $(VENV)/.test ## the trace page on 32,768 tokens x 58 layers, against its plain text (BENCH="--tokens 8192")
+	$(BIN)/python -m tests.bench.bench_viewer $(BENCH)
 
 # -- what is made rarely -----------------------------------------------------------------------------------------------
 tiny: $(VENV)/.run ## train the bundled checkpoint again, from nothing (OUT=build/tiny)

@@ -45,14 +45,15 @@ def read_first_trace(page):
     page.locator("#results a[href^='/traces/']").first.click()
     expect(page.get_by_role("heading", name="Think")).to_be_visible()
     expect(page.locator("#toolbar")).to_be_visible()
-    token = page.locator(".think .t, .t").first
-    expect(page.locator(".t").nth(20)).to_be_attached(timeout=20_000)
+    token = page.locator(".t")  # the one that Tab arrives at
+    expect(token).to_be_attached(timeout=20_000)
     before = page.locator("#layer-words").inner_text()
     page.keyboard.press("]")
     expect(page.locator("#layer-words")).not_to_have_text(before)
-    for wanted in ("gate", "logprob", "entropy"):
+    for wanted in ("topk", "gate", "change"):
         page.keyboard.press("o")
         expect(page.locator("#overlay")).to_have_value(wanted)
+    page.locator("#overlay").select_option("entropy")
     expect(page).to_have_url(re.compile("entropy"))
     token.focus()
     page.keyboard.press("ArrowRight")

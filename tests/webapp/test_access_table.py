@@ -48,6 +48,7 @@ TABLE = {  # name of the address -> [(method, least role)]
     "traces:list": [("get", VIEWER)],
     "traces:detail": [("get", VIEWER)],
     "traces:tokens": [("get", VIEWER)],
+    "traces:map": [("get", VIEWER)],
     "traces:group": [("get", VIEWER)],
     "curation:next": [("get", ANNOTATOR)],
     "curation:label": [("get", VIEWER)],  # a POST, with a trace that exists: tests/webapp/curation/test_labels.py

@@ -10,14 +10,14 @@ from typing import Any
 
 from webapp.traces.visible import Piece, pieces
 
-PART_CHARS = 60_000  # shown of one pane at a time; more is a page away
+PART_CHARS = 200_000  # shown of one pane at a time; more is a page away
 _SILENT = 200  # tags and the white space around them, shown as a line of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """One segment. `start` and `end` count characters of `field`; `base` is where `start` lies in prompt + completion
-    joined, None in the reasoning field, which no token covers. Of it `shown_start` to `shown_end` is on the page.
+    """One segment. `start` and `end` count characters of `field`; `base` is where `start` lies in prompt, reasoning (where
+    it is a field of its own) and completion joined. Of it `shown_start` to `shown_end` is on the page.
     """
 
     index: int
@@ -25,7 +25,7 @@ class Pane:
     field: str
     start: int
     end: int
-    base: int | None
+    base: int
     shown_start: int
     shown_end: int
     text: str  # what is shown
@@ -45,8 +45,8 @@ class Pane:
         return self.kind == "other" and self.chars <= _SILENT
 
     @property
-    def shown_base(self) -> int | None:
-        return None if self.base is None else self.base + self.shown_start - self.start
+    def shown_base(self) -> int:
+        return self.base + self.shown_start - self.start
 
     @property
     def part_from(self) -> int:
@@ -61,14 +61,19 @@ class Pane:
         return max(0, self.part_from - PART_CHARS)
 
 
+def bases_of(prompt: str | None, reasoning: str | None) -> dict[str, int]:
+    """Where each field begins in prompt, reasoning (where it is a field of its own) and completion joined, in reading order."""
+    before = len(prompt or "")
+    return {"prompt": 0, "reasoning": before, "completion": before + len(reasoning or "")}
+
+
 def panes_of(
     segments: Iterable[dict[str, Any]], texts: dict[str, str | None], *, open_pane: int = -1, open_from: int = 0
 ) -> list[Pane]:
     """Panes in reading order: prompt, reasoning, completion. `texts`: field to text; pane `open_pane` begins at character
     `open_from` of its segment. A text that no segment covers becomes a pane of kind "prompt" or "other".
     """
-    prompt_chars = len(texts.get("prompt") or "")
-    bases: dict[str, int | None] = {"prompt": 0, "reasoning": None, "completion": prompt_chars}
+    bases = bases_of(texts.get("prompt"), texts.get("reasoning"))
     out: list[Pane] = []
     for name, base in bases.items():
         text = texts.get(name) or ""
@@ -83,11 +88,11 @@ def panes_of(
     return out
 
 
-def _pane(index: int, name: str, text: str, part: dict[str, Any], base: int | None) -> Pane:
+def _pane(index: int, name: str, text: str, part: dict[str, Any], base: int) -> Pane:
     start, end = int(part["start"]), min(int(part["end"]), len(text))
     token_start, token_end = part.get("token_start"), part.get("token_end")
     return Pane(
-        index=index, kind=part["kind"], field=name, start=start, end=end, base=None if base is None else base + start,
+        index=index, kind=part["kind"], field=name, start=start, end=end, base=base + start,
         shown_start=start, shown_end=end, text="", pieces=[],
         tokens=None if token_start is None or token_end is None else int(token_end) - int(token_start),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from webapp.traces import import_views, run_views, views
+from webapp.traces import import_views, run_views, token_views, views
 
 app_name = "traces"
 urlpatterns: list[URLPattern] = [
@@ -12,7 +12,8 @@ urlpatterns: list[URLPattern] = [
     path("traces/import/<uuid:job_id>/report/", import_views.report, name="import_report"),
     path("traces/import/<uuid:job_id>/report.json", import_views.report_file, name="import_report_file"),
     path("traces/<int:trace_id>/", views.detail, name="detail"),
-    path("traces/<int:trace_id>/tokens/", views.tokens, name="tokens"),
+    path("traces/<int:trace_id>/tokens/", token_views.tokens, name="tokens"),
+    path("traces/<int:trace_id>/map/", token_views.trace_map, name="map"),
     path("runs/", run_views.runs, name="runs"),
     path("runs/new/", run_views.submit, name="submit"),
     path("runs/<int:run_id>/", run_views.run, name="run"),

@@ -1,10 +1,10 @@
-"""The trace list, the trace page with its token windows, the group page. Runs and imports have view modules of their own."""
+"""The trace list, the trace page, the group page. Runs, imports and what the page's modules fetch have view modules of their own."""
 
-import hashlib
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -14,10 +14,11 @@ from django.views.decorators.http import require_GET
 from webapp.accounts.access import MemberRequest
 from webapp.problems.models import Problem
 from webapp.tags import as_list
-from webapp.traces import queries, tokenstore, wire
+from webapp.traces import queries, tokenstore, viewer_words
 from webapp.traces.filters import TraceFilter
-from webapp.traces.models import Run, Trace
-from webapp.traces.panes import panes_of
+from webapp.traces.models import FindingKind, Run, Trace
+from webapp.traces.panes import bases_of, panes_of
+from webapp.traces.token_views import etag, number
 
 PAGE_SIZE = 50
 
@@ -73,7 +74,7 @@ def detail(request: HttpRequest, trace_id: int) -> HttpResponse:
         raise Http404(_("There is no trace %(id)s.") % {"id": trace_id}) from None
     texts = {"prompt": trace.prompt, "reasoning": trace.reasoning, "completion": trace.completion}
     panes = panes_of(
-        trace.segments, texts, open_pane=_number(request.GET, "pane", -1), open_from=_number(request.GET, "from", 0)
+        trace.segments, texts, open_pane=number(request.GET, "pane", -1), open_from=number(request.GET, "from", 0)
     )
     store, store_error = _store(trace)
     context = {
@@ -102,93 +103,37 @@ def _store(trace: Trace) -> tuple[tokenstore.ShardMeta | None, str]:
 
 def _viewer_config(trace: Trace, store: tokenstore.ShardMeta | None) -> dict[str, object]:
     """What the page's modules need to know, read by them from a JSON block."""
-    config: dict[str, object] = {"count": 0, "window": tokenstore.ROW_GROUP_TOKENS, "words": _words()}
+    config: dict[str, object] = {"count": 0, "window": tokenstore.ROW_GROUP_TOKENS, "words": viewer_words.words()}
     if store:
         config |= {
             "count": trace.store_tokens,
             "promptTokens": trace.prompt_tokens or 0,
             "tokensUrl": reverse("traces:tokens", args=[trace.pk]),
-            "version": _etag(trace)[:12],  # another installation's trace of the same number is another address
+            "mapUrl": reverse("traces:map", args=[trace.pk]),
+            "version": etag(trace)[:12],  # another installation's trace of the same number is another address
             "layers": store.layers,
             "nExperts": store.n_experts,
+            "nGroup": store.n_group,
             "topK": store.top_k,
+            "segments": _stretches(trace, trace.segments, lambda part: {"kind": part["kind"]}),
+            "findings": _stretches(
+                trace,
+                [{"field": f.field, "start": f.start, "end": f.end, "kind": f.kind} for f in trace.findings.all()],
+                lambda found: {"words": str(FindingKind(found["kind"]).label)},
+            ),
         }
     return config
 
 
-def _words() -> dict[str, str]:
-    """Sentences that the page's modules put together; {name} is replaced there."""
-    return {
-        "expert": _("expert {id}"),
-        "layerOf": _("layer {id} ({n} of {count})"),
-        "layer": _("layer {id}"),
-        "token": _("token {n} of {count}"),
-        "loading": _("{loaded} of {count} tokens"),
-        "failed": _("The tokens could not be loaded: {why}. Reload the page to try again."),
-        "counts": _("{share} of {count} tokens by top-1 expert"),
-        "lessLikely": _("0 to {low} nats; deeper is less likely"),
-        "entropyRange": _("0 to {high} nats; deeper is less certain"),
-        "gateRange": _("gate weight 0 to {high}"),
-        "gateAny": _("gate weight of the strongest expert, 0 to {high}"),
-        "unknown": _("not known for the prompt"),
-        "notRouted": _("It was never fed back, so nothing was routed."),
-        "found": _("{n} of {count}"),
-        "notFound": _("not found on this page"),
-        "mostUsed": _("the {n} most used of {count}"),
-        "repeats": _("colours repeat after {n} experts; the numbers do not"),
-        "empty": _("(no text of its own)"),
-        "none": _("no colour"),
-    }
-
-
-@require_GET
-def tokens(request: HttpRequest, trace_id: int) -> HttpResponseBase:
-    """Tokens `start` to `stop` of a trace in the form of wire.py. They never change, so they may be kept for ever."""
-    trace = get_object_or_404(Trace.objects.only("store_path", "store_row_group", "store_tokens"), pk=trace_id)
-    if not trace.has_tokens or trace.store_tokens is None or trace.store_row_group is None:
-        return _refuse(_("Trace %(id)s has no per-token data.") % {"id": trace_id}, HTTPStatus.NOT_FOUND)
-    count = trace.store_tokens
-    start, stop = _number(request.GET, "start", 0), _number(request.GET, "stop", min(count, wire.MAX_TOKENS))
-    if not 0 <= start < stop or start >= count or stop - start > wire.MAX_TOKENS:
-        words = _("Tokens %(start)s to %(stop)s: ask for at most %(most)s tokens between 0 and %(count)s.")
-        found = {
-            "start": request.GET.get("start"),
-            "stop": request.GET.get("stop"),
-            "most": wire.MAX_TOKENS,
-            "count": count,
-        }
-        return _refuse(words % found, HTTPStatus.BAD_REQUEST)
-    etag = f'"{_etag(trace)}-{start}-{stop}"'
-    if request.headers.get("If-None-Match") == etag:
-        response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        try:
-            window, meta = tokenstore.read_with_meta(trace.store_path, trace.store_row_group, count, start, stop)
-            body = wire.encode(window, meta, start=start, count=count)
-        except ValueError as error:
-            return _refuse(str(error), HTTPStatus.GONE)
-        response = HttpResponse(body, content_type=wire.CONTENT_TYPE)
-    response["ETag"] = etag
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
-    return response
-
-
-def _refuse(words: str, status: HTTPStatus) -> JsonResponse:
-    return JsonResponse({"error": words}, status=status)
-
-
-def _etag(trace: Trace) -> str:
-    """A shard is written once, so its path and place are its content."""
-    place = (wire.VERSION, trace.pk, trace.store_path, trace.store_row_group, trace.store_tokens)
-    return hashlib.sha256(repr(place).encode()).hexdigest()[:32]
-
-
-def _number(params: QueryDict, name: str, default: int) -> int:
-    """The number under `name` in the address; `default` where there is none, -1 for what is not a number."""
-    text = params.get(name, "")
-    if not text:
-        return default
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
+def _stretches(
+    trace: Trace, rows: Iterable[dict[str, Any]], said: Callable[[dict[str, Any]], dict[str, str]]
+) -> list[dict[str, object]]:
+    """`rows` as characters of prompt, reasoning and completion joined, where the tokens count them."""
+    bases = bases_of(trace.prompt, trace.reasoning)
+    return [
+        {"start": bases[row["field"]] + row["start"], "end": bases[row["field"]] + row["end"]} | said(row)
+        for row in rows
+    ]
 
 
 @require_GET

@@ -19,10 +19,9 @@ def test_every_character_of_real_traces_is_on_the_page(shared_data):
         for name, text in texts.items():
             mine = [pane for pane in panes if pane.field == name]
             assert "".join(pane.text for pane in mine) == (text or ""), row["id"]
-        joined = texts["prompt"] + texts["completion"]
+        joined = "".join(text or "" for text in texts.values())
         for pane in panes:
-            if pane.base is not None:
-                assert joined[pane.base : pane.base + pane.chars] == pane.text
+            assert joined[pane.base : pane.base + pane.chars] == pane.text
         assert [pane.index for pane in panes] == list(range(len(panes)))
 
 
@@ -35,9 +34,9 @@ def test_think_and_answer_are_panes_of_their_own():
     assert panes[2].base == len("12 + 30?<think>")
 
 
-def test_a_reasoning_field_has_no_place_among_the_tokens():
+def test_a_reasoning_field_lies_between_prompt_and_completion():
     panes = _panes("q", "the think", "the answer")
-    assert [(pane.kind, pane.base) for pane in panes] == [("prompt", 0), ("think", None), ("answer", 1)]
+    assert [(pane.kind, pane.base) for pane in panes] == [("prompt", 0), ("think", 1), ("answer", 10)]
 
 
 def test_text_that_nothing_segments_is_still_shown():

@@ -1,6 +1,7 @@
 """The pure parts of the trace page's modules, with the server's own bytes and words as cases."""
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
@@ -17,29 +18,118 @@ def test_the_browser_reads_what_the_server_writes(in_node, n_experts, layers):
     code = """
       const bytes = Uint8Array.from(atob(given), (char) => char.charCodeAt(0));
       const window = decode(bytes.buffer);
-      const tokens = new Tokens({ count: 5000, window: 1024, layers: window.layers, topK: window.top_k });
-      tokens.windows[1] = window;
-      const last = window.stop - 1;
+      const last = window.stop - window.start - 1;
       result = {
         start: window.start, stop: window.stop, layers: window.layers,
         ids: [...window.token_id], ends: [...window.text_end], logprob: [...window.logprob].map((v) => (isNaN(v) ? null : v)),
-        experts: [0, 3].map((i) => window.layers.map((_, n) => tokens.experts(1024 + i, n))),
-        strongest: tokens.strongest(1027, 1), absent: tokens.experts(last, 0), elsewhere: tokens.experts(5, 0),
-        unknown: [tokens.isRouted(last), tokens.has(5), tokens.weightOf(1027, 0, 9999)],
+        experts: [0, 3].map((row) => everyLayer(window, row, window.layers.length, window.top_k).map((layer) => layer.experts)),
+        last: everyLayer(window, last, window.layers.length, window.top_k),
       };
     """
-    got = in_node({"tokens.js": ["decode", "Tokens"]}, code, base64.b64encode(body).decode())
+    got = in_node({"tokens.js": ["decode", "everyLayer"]}, code, base64.b64encode(body).decode())
     assert (got["start"], got["stop"], got["layers"]) == (1024, 1024 + len(arrays), layers)
     assert got["ids"] == arrays.token_id.tolist()
     assert got["ends"] == arrays.text_end.tolist()
     assert got["logprob"] == [None if np.isnan(v) else pytest.approx(float(v)) for v in arrays.logprob]
     for i, per_layer in zip((0, 3), got["experts"], strict=True):
-        for n, chosen in enumerate(per_layer):
-            pairs = zip(arrays.expert_ids[i, n].tolist(), arrays.gate_weights[i, n].astype(float).tolist(), strict=True)
-            assert [(c["expert"], c["weight"]) for c in chosen] == sorted(pairs, key=lambda pair: -pair[1])
-    assert got["strongest"] == got["experts"][1][1][0]
-    assert got["absent"] == got["elsewhere"] == []
-    assert got["unknown"] == [False, False, 0]
+        assert per_layer == [strongest_first(arrays, i, n) for n in range(len(layers))]
+    assert got["last"] == []
+
+
+def strongest_first(arrays, i, n):
+    pairs = zip(arrays.expert_ids[i, n].tolist(), arrays.gate_weights[i, n].astype(float).tolist(), strict=True)
+    return [{"expert": expert, "weight": weight} for expert, weight in sorted(pairs, key=lambda pair: -pair[1])]
+
+
+def test_a_layer_is_filled_window_by_window(in_node):
+    """The second window of a layer alone: what it says of its tokens, and what is still to be asked for."""
+    arrays = token_arrays("What is 2+2?", "<think>two and two</think>4")
+    body = wire.encode(one_layer(arrays, 1), ShardMeta([2], 16, 2), start=64, count=200)
+    code = """
+      const bytes = Uint8Array.from(atob(given), (char) => char.charCodeAt(0));
+      const layer = new Layer(200, 64, 2);
+      layer.take(decode(bytes.buffer));
+      const i = 67;
+      const [top, other] = layer.experts(i);
+      result = {
+        experts: layer.experts(i), top: layer.top[i], topWeight: layer.topWeight(i), weights: [layer.weightOf(i, other.expert), layer.weightOf(i, 9999)],
+        changed: layer.changed(i), first: layer.changed(64), missing: layer.missing(0, 200, 128), knows: layer.knows(64, 128),
+        unrouted: [layer.isRouted(5), layer.experts(5), layer.topWeight(5)], extra: layer.extra("swapped", i), complete: layer.isComplete,
+      };
+    """
+    got = in_node({"tokens.js": ["decode"], "layer.js": ["Layer"]}, code, base64.b64encode(body).decode())
+    wanted = strongest_first(arrays, 3, 1)
+    assert got["experts"] == wanted
+    assert (got["top"], got["topWeight"]) == (wanted[0]["expert"], wanted[0]["weight"])
+    assert got["weights"] == [wanted[1]["weight"], 0]
+    assert got["changed"] == len(set(arrays.expert_ids[3, 1].tolist()) - set(arrays.expert_ids[2, 1].tolist()))
+    assert got["first"] is None  # the token before is not known
+    assert got["missing"] == [[0, 64], [128, 200]]
+    assert (got["knows"], got["unrouted"], got["extra"], got["complete"]) == (True, [False, [], None], None, False)
+
+
+def one_layer(arrays, n):
+    part = slice(n, n + 1)
+    return dataclasses.replace(arrays, expert_ids=arrays.expert_ids[:, part], gate_weights=arrays.gate_weights[:, part])
+
+
+def test_scripts_by_unicode_property(in_node):
+    given = [
+        "the",
+        " the",
+        "等等",
+        "かな",
+        "カー",
+        "한글",
+        "да",
+        "مرحبا",
+        "12",
+        "²",
+        "x2",
+        "Ω",
+        "中a",
+        "\n",
+        "+=",
+        "🙂",
+    ]
+    got = in_node(
+        {"textkinds.js": ["scriptOf", "SCRIPTS"]}, "result = given.map((text) => SCRIPTS[scriptOf(text)]);", given
+    )
+    assert got == ["latin", "latin", "han", "kana", "kana", "hangul", "cyrillic", "arabic", "digits", "digits", "latin", "letters", "han",
+                   "signs", "signs", "signs"]  # fmt: skip
+
+
+def test_tokens_within_stretches_of_text(in_node):
+    """Overlapping stretches: the last named wins; a place without extent is the token that holds it, the end the last token."""
+    code = "result = [...within(given.ranges, Int32Array.from(given.starts), Int32Array.from(given.ends))];"
+    given = {
+        "starts": [0, 3, 3, 5, 9],
+        "ends": [3, 3, 5, 9, 9],
+        "ranges": [{"start": 2, "end": 6}, {"start": 4, "end": 5}],
+    }
+    assert in_node({"textkinds.js": ["within"]}, code, given) == [0, -1, 1, 0, -1]
+    places = [{"start": 6, "end": 6}, {"start": 9, "end": 9}]
+    assert in_node({"textkinds.js": ["within"]}, code, given | {"ranges": places}) == [-1, -1, -1, 0, 1]
+
+
+def test_loops_are_what_comes_three_times_in_a_row(in_node):
+    code = "result = given.map((ids) => [...loops(Int32Array.from(ids))].join(''));"
+    phrase = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    got = in_node(
+        {"textkinds.js": ["loops"]},
+        code,
+        [[0, *phrase * 3, 0], [0, *phrase * 2, 0], [5] * 10, [5] * 17, list(range(60))],
+    )
+    assert got == ["0" + "1" * 30 + "0", "0" * 22, "0" * 10, "1" * 17, "0" * 60]
+
+
+def test_forking_is_above_the_80th_percentile_of_think_and_answer(in_node):
+    code = """
+      const entropy = Float32Array.from([NaN, 9, 9, ...Array.from({ length: 10 }, (_, n) => 10 - n)]);
+      const spoken = Uint8Array.from(entropy, (_, i) => (i > 2 ? 1 : 0));
+      result = [forkingAbove(entropy, spoken), forkingAbove(entropy, spoken.fill(0)) === Infinity];
+    """
+    assert in_node({"textkinds.js": ["forkingAbove"]}, code) == [9, True]
 
 
 def test_arrays_begin_where_typed_arrays_may():

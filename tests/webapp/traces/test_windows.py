@@ -64,3 +64,26 @@ def test_tokens_without_routing(member):
     text = member.get(reverse("traces:detail", args=[trace.pk])).content.decode()
     assert 'id="layer"' not in text
     assert 'id="overlay"' in text
+
+
+def test_the_routing_of_one_layer_or_of_none(member, group_of_three):
+    trace = group_of_three[0]
+    address = reverse("traces:tokens", args=[trace.pk])
+    whole = tokenstore.read(trace.store_path, trace.store_row_group, trace.store_tokens)
+    header, arrays = header_of(member.get(f"{address}?start=0&stop=9&layer=2").content)
+    described = next(array for array in header["arrays"] if array["name"] == "expert_ids")
+    assert (header["layers"], described["shape"]) == ([2], [9, 1, 2])
+    got = np.frombuffer(arrays, described["type"], 18, described["offset"])
+    np.testing.assert_array_equal(got, whole.expert_ids[:9, 1].reshape(-1))
+    bare = member.get(f"{address}?start=0&stop=9&layer=none")
+    assert "expert_ids" not in [array["name"] for array in header_of(bare.content)[0]["arrays"]]
+    other = member.get(f"{address}?start=0&stop=9&layer=none", headers={"If-None-Match": bare["ETag"]})
+    assert other.status_code == 304
+    assert member.get(f"{address}?start=0&stop=9&layer=2", headers={"If-None-Match": bare["ETag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(("layer", "status"), [("x", 400), ("-1", 400), ("99", 410)])
+def test_a_layer_that_is_not_there(member, group_of_three, layer, status):
+    answer = member.get(f"{reverse('traces:tokens', args=[group_of_three[0].pk])}?layer={layer}")
+    assert answer.status_code == status
+    assert "layer" in answer.json()["error"]

@@ -10,7 +10,7 @@ function whole(text) {
 export function read(search) {
   const params = new URLSearchParams(search);
   const state = {};
-  if (["tokens", "reading"].includes(params.get("view"))) state.view = params.get("view");
+  if (["tokens", "reading", "raw"].includes(params.get("view"))) state.view = params.get("view");
   if (params.has("overlay")) state.overlay = params.get("overlay");
   for (const name of ["layer", "expert", "token"]) {
     const value = whole(params.get(name));

@@ -83,7 +83,9 @@ export class Find {
     const range = this.ranges[this.current];
     const fold = folded(range);
     if (fold) fold.open = true;
-    range.startContainer.parentElement.scrollIntoView({ block: "center" });
+    const holder = range.startContainer.parentElement;
+    if (holder.closest(".chunk")) scrollBy({ top: range.getBoundingClientRect().top - innerHeight / 2, behavior: "instant" });
+    else holder.scrollIntoView({ block: "center" });
     this.show();
   }
 

@@ -5,45 +5,77 @@ import { setText } from "./visible.js";
 const SPACES = { " ": "␣", "\n": "↵", "\t": "⇥" };
 
 export class Inspector {
-  constructor(element, tokens, words) {
-    Object.assign(this, { element, tokens, words });
+  // `tell(i)`: what the chosen kind says of token i, in words
+  constructor(element, tokens, words, tell) {
+    Object.assign(this, { element, tokens, words, tell });
     this.slots = Object.fromEntries([...element.querySelectorAll("[data-slot]")].map((slot) => [slot.dataset.slot, slot]));
+    this.token = null;
   }
 
   show(i, text, layer) {
     const { slots, tokens, words } = this;
-    const logprob = tokens.value("logprob", i);
+    const logprob = tokens.logprob[i];
     this.element.hidden = false;
     this.element.classList.add("open");
     slots.number.textContent = words.token.replace("{n}", i).replace("{count}", tokens.count);
     setText(slots.text, text === "" ? words.empty : [...text].map((char) => SPACES[char] ?? char).join(""));
     slots.text.classList.toggle("soft", text === "");
-    slots.id.textContent = tokens.value("token_id", i);
+    slots.id.textContent = tokens.token_id[i];
     slots.logprob.textContent = number(logprob);
     slots.probability.textContent = Number.isNaN(logprob) ? "–" : `${(Math.exp(logprob) * 100).toPrecision(3)} %`;
-    slots.entropy.textContent = number(tokens.value("entropy", i));
+    slots.entropy.textContent = number(tokens.entropy[i]);
     slots.unknown.textContent = Number.isNaN(logprob) ? words.unknown : "";
-    if (slots.routing) this.showRouting(i, layer);
+    slots.shown.textContent = this.tell(i);
+    const isSame = this.token === i;
+    this.token = i;
+    if (!slots.routing) return;
+    if (isSame && this.routed) this.choose(layer);
+    else this.findRouting(i, layer);
   }
 
-  showRouting(i, layer) {
-    const { slots, tokens, words } = this;
-    const routed = tokens.isRouted(i);
-    slots.unrouted.textContent = routed ? "" : words.notRouted;
-    slots.routing.replaceChildren(
-      ...tokens.layers.map((id, n) => {
-        const row = document.createElement("tr");
-        row.classList.toggle("current", n === layer);
-        const head = document.createElement("th");
-        head.scope = "row";
-        head.textContent = words.layer.replace("{id}", id);
-        const cell = document.createElement("td");
-        cell.append(...tokens.experts(i, n).map(bar));
-        row.append(head, cell);
-        return row;
-      }),
-    );
-    this.keepInView(slots.routing.children[layer]);
+  // The routing of every layer is asked for when a token is looked at; until it is here the last one stands.
+  async findRouting(i, layer) {
+    this.routed = false;
+    const list = await this.tokens.detail(i).catch(() => []);
+    if (this.token !== i) return;
+    this.routed = true;
+    this.slots.unrouted.textContent = list.length ? "" : this.words.notRouted;
+    this.slots.routing.replaceChildren(...this.tokens.layers.map((id, n) => this.row(id, list[n])));
+    this.choose(layer);
+  }
+
+  row(id, known) {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = this.words.layer.replace("{id}", id);
+    const cell = document.createElement("td");
+    cell.append(...(known?.experts ?? []).map(bar));
+    const said = known ? this.measures(known) : "";
+    if (said) {
+      const note = document.createElement("span");
+      note.className = "soft measures";
+      note.textContent = said;
+      cell.append(note);
+    }
+    row.append(head, cell);
+    return row;
+  }
+
+  // What else the store knows of a layer, in words.
+  measures({ entropy, margin, swapped, groups }) {
+    const { words } = this;
+    const said = [];
+    if (!Number.isNaN(entropy)) said.push(words.saidEntropy.replace("{value}", number(entropy, 2)));
+    if (Number.isFinite(margin)) said.push(words.saidMargin.replace("{value}", number(margin, 3)));
+    if (swapped > 0) said.push(words.saidSwapped.replace("{value}", swapped));
+    if (groups !== null) said.push(words.saidGroups.replace("{value}", [...Array(32).keys()].filter((g) => (groups >>> g) & 1).join(" ")));
+    return said.join(" · ");
+  }
+
+  choose(layer) {
+    [...this.slots.routing.children].forEach((row, n) => row.classList.toggle("current", n === layer));
+    this.keepInView(this.slots.routing.children[layer]);
   }
 
   // With many layers the table scrolls by itself; the chosen layer stays in sight.

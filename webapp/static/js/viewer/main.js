@@ -1,14 +1,11 @@
 // The trace page's instruments. Without this module the text, the findings and the verdicts are still there to be read.
 import * as address from "./address.js";
 import { Find } from "./find.js";
-import { Inspector } from "./inspector.js";
 import { follow, listen } from "./keys.js";
-import { Overlay, OVERLAYS } from "./overlay.js";
-import { Panes } from "./panes.js";
+import { KINDS } from "./kinds.js";
+import { start } from "./instruments.js";
 import { build } from "./reading.js";
-import { Tokens } from "./tokens.js";
-import { rawText } from "./visible.js";
-import { Walk } from "./walk.js";
+import { buildRaw, rawText, setText } from "./visible.js";
 
 const config = JSON.parse(document.getElementById("viewer-config").textContent);
 const { words } = config;
@@ -19,17 +16,16 @@ const layers = config.layers ?? [];
 const hasTokens = config.count > 0;
 const defaults = { view: hasTokens ? "tokens" : "reading", overlay: layers.length ? "expert" : "logprob", layer: layers[0], expert: "", token: null };
 const state = { ...defaults, ...address.read(location.search) };
-if (!OVERLAYS.includes(state.overlay) || (!layers.length && ["expert", "gate"].includes(state.overlay))) state.overlay = defaults.overlay;
+if (!Object.hasOwn(KINDS, state.overlay) || (!layers.length && KINDS[state.overlay].isLayered)) state.overlay = defaults.overlay;
 if (!layers.includes(state.layer)) state.layer = defaults.layer;
 if (state.expert !== "" && !(state.expert < config.nExperts)) state.expert = "";
 
-const overlays = [...(byId("overlay")?.options ?? [])].map((option) => option.value);
 const find = new Find(reader, byId("find"), words);
-let instruments = null; // tokens, panes, overlay, inspector, walk; null where the trace has no tokens
+let instruments = null; // see instruments.js; null until they are there, and where the trace has no tokens
 
 const isWide = () => !matchMedia("(max-width: 60rem)").matches; // narrower, the inspector is a sheet over the text
 const layerPlace = () => Math.max(0, layers.indexOf(state.layer));
-const painted = () => ({ overlay: state.overlay, layer: layerPlace(), expert: state.expert });
+const overlays = () => [...byId("overlay").options].filter((option) => !option.hidden).map((option) => option.value);
 
 function remember() {
   history.replaceState(null, "", `${location.pathname}${address.write(location.search, state, defaults)}${location.hash}`);
@@ -43,11 +39,11 @@ function showControls() {
     button.setAttribute("aria-pressed", String(button.dataset.view === state.view));
   }
   if (!hasTokens) return;
-  const isReading = state.view === "reading";
+  const isReading = state.view !== "tokens";
   byId("overlay").value = state.overlay;
   byId("legend").hidden = isReading;
   for (const control of toolbar.querySelectorAll(".control")) {
-    control.hidden = isReading || (control.dataset.for && !control.dataset.for.split(" ").includes(state.overlay));
+    control.hidden = isReading || (control.dataset.for && !KINDS[state.overlay][control.dataset.for]);
   }
   if (!layers.length) return;
   byId("layer").value = layerPlace();
@@ -61,10 +57,10 @@ function showControls() {
 function change(part) {
   Object.assign(state, part);
   showControls();
-  instruments?.overlay.paint(instruments.panes.all, painted());
-  instruments?.overlay.explain(painted(), (expert) => change({ expert }));
-  if (instruments && instruments.looked !== null) look(instruments.looked);
   remember();
+  if (!instruments) return;
+  const again = () => instruments.looked !== null && look(instruments.looked);
+  instruments.show({ overlay: state.overlay, layer: state.layer, expert: state.expert }).then(again, fail);
 }
 
 function step(list, current, by) {
@@ -80,87 +76,96 @@ function stepLayer(by) {
 }
 
 function stepExpert(by) {
-  if (!layers.length || !["expert", "gate"].includes(state.overlay)) return false;
+  if (!layers.length || !KINDS[state.overlay].hasExpert) return false;
   change({ expert: step(["", ...Array(config.nExperts).keys()], state.expert, by) });
   return true;
 }
 
-// -- tokens or reading view --------------------------------------------------------------------------------------------
+// -- tokens, reading or raw view ------------------------------------------------------------------------------------------
+
+const builders = { reading: build, raw: buildRaw }; // the other views of a pane's text, each made when first asked for
 
 function showView(view) {
   const changed = view !== state.view;
   state.view = view;
   reader.dataset.view = view;
   for (const text of reader.querySelectorAll("[data-text]")) {
-    const isTag = text.closest(".pane-tag");
-    if (view === "reading" && !text.reading && !isTag) {
-      text.reading = build(instruments?.panes.list.find((pane) => pane.element === text)?.raw ?? rawText(text));
-      text.after(text.reading);
+    const shown = text.closest(".pane-tag") && view === "reading" ? "tokens" : view;
+    text.views ??= {};
+    if (builders[shown] && !text.views[shown]) {
+      text.views[shown] = builders[shown](instruments?.panes.list.find((pane) => pane.element === text)?.raw ?? rawText(text));
+      text.after(text.views[shown]);
     }
-    text.hidden = view === "reading" && !isTag;
-    if (text.reading) text.reading.hidden = view !== "reading";
+    text.hidden = shown in builders;
+    for (const [name, element] of Object.entries(text.views)) element.hidden = name !== shown;
   }
   if (changed && find.field.value) find.search();
   showControls();
   remember();
 }
 
+let viewBefore = null; // the view to return to from the exact prompt
+
+function showPrompt() {
+  const prompt = reader.querySelector(".pane.kind-prompt");
+  if (!prompt) return false;
+  if (state.view === "raw" && viewBefore && prompt.open) {
+    showView(viewBefore);
+    viewBefore = null;
+    prompt.open = false;
+    return true;
+  }
+  viewBefore = state.view === "raw" ? defaults.view : state.view;
+  showView("raw");
+  prompt.open = true;
+  prompt.scrollIntoView();
+  return true;
+}
+
 // -- tokens ------------------------------------------------------------------------------------------------------------
 
 function look(i) {
-  const { inspector, panes } = instruments;
   if (i === null) return; // what was last looked at stays: nothing jumps when the pointer leaves the text
   instruments.looked = i;
-  const text = panes.all.filter(([token]) => token === i).map(([, span]) => rawText(span)).join("");
-  inspector.show(i, text, layerPlace());
+  instruments.inspector.show(i, instruments.panes.text(i), layerPlace());
 }
 
-async function loadTokens() {
-  const { tokens, panes, overlay, walk } = instruments;
-  const bar = byId("loading");
-  const slow = setTimeout(() => (bar.hidden = false), 400);
-  for (let k = 0; k < tokens.windowCount; k++) {
-    const window = await tokens.load(k);
-    const fresh = panes.fill(window);
-    overlay.paint(fresh, painted());
-    bar.value = (k + 1) / tokens.windowCount;
-    bar.title = words.loading.replace("{loaded}", window.stop).replace("{count}", tokens.count);
-    if (state.token !== null && walk.focused === null && panes.spans[state.token]) walk.go(state.token);
-    if (!panes.wantsMore(window)) break;
-    await new Promise((resolve) => setTimeout(resolve));
-  }
-  clearTimeout(slow);
-  bar.hidden = true;
-  if (walk.reachable === null) walk.reach(panes.all.find(([i]) => i >= config.promptTokens)?.[0] ?? 0);
-  if (instruments.looked === null && isWide()) look(walk.reachable);
-  change({});
+function onFocus(token) {
+  state.token = token;
+  look(token);
+  remember();
 }
 
-function startTokens() {
-  const tokens = new Tokens(config);
-  const panes = new Panes(reader);
-  const onFocus = (token) => {
-    state.token = token;
-    look(token);
-    remember();
-  };
-  instruments = {
-    tokens,
-    panes,
-    overlay: new Overlay(reader, byId("legend"), tokens, words),
-    inspector: new Inspector(byId("inspector"), tokens, words),
-    walk: new Walk(reader, panes, { onLook: look, onFocus }),
-    looked: null,
-  };
+function fail(error) {
+  byId("viewer-error").textContent = words.failed.replace("{why}", error.message);
+  byId("viewer-error").hidden = false;
+  byId("loading").hidden = true;
+}
+
+async function startTokens() {
   if (isWide()) byId("inspector").hidden = false;
   for (let id = 0; id < (config.nExperts ?? 0) && layers.length; id++) {
     byId("expert").append(new Option(words.expert.replace("{id}", id), id));
   }
-  loadTokens().catch((error) => {
-    byId("viewer-error").textContent = words.failed.replace("{why}", error.message);
-    byId("viewer-error").hidden = false;
-    byId("loading").hidden = true;
-  });
+  const bar = byId("loading");
+  const slow = setTimeout(() => (bar.hidden = false), 400);
+  const onPart = (loaded) => {
+    bar.value = loaded / config.count;
+    bar.title = words.loading.replace("{loaded}", loaded).replace("{count}", config.count);
+  };
+  instruments = await start(config, reader, { layer: state.layer, onPart, onLook: look, onFocus, onError: fail, change });
+  clearTimeout(slow);
+  bar.hidden = true;
+  if (!overlays().includes(state.overlay)) state.overlay = defaults.overlay;
+  if (find.field.value) find.search(); // the text has been put into chunks
+  const { panes, walk } = instruments;
+  if (state.token !== null) walk.go(state.token);
+  if (walk.reachable === null && panes.ends) {
+    const first = Math.min(panes.ends[1], Math.max(panes.ends[0], config.promptTokens));
+    walk.reach(first);
+    if (isWide()) look(first);
+  }
+  change({});
 }
 
 // -- begin -------------------------------------------------------------------------------------------------------------
@@ -187,10 +192,13 @@ listen({
   ...Object.fromEntries(arrows),
   "[": () => stepLayer(-1),
   "]": () => stepLayer(1),
-  o: () => hasTokens && change({ overlay: step(overlays, state.overlay, 1) }),
+  o: () => hasTokens && change({ overlay: step(overlays(), state.overlay, 1) }),
+  O: () => hasTokens && change({ overlay: step(overlays(), state.overlay, -1) }),
+  m: () => Boolean(instruments?.map?.isShown) && byId("map").focus(),
   e: () => stepExpert(1),
   E: () => stepExpert(-1),
-  v: () => showView(state.view === "reading" ? "tokens" : "reading"),
+  v: () => showView(step(["reading", "tokens", "raw"], state.view, 1)),
+  q: () => showPrompt(),
   "/": () => find.open(),
   "?": () => byId("help").showModal(),
   ",": () => follow("a[rel='prev']"),
@@ -202,7 +210,8 @@ listen({
   },
 });
 toolbar.hidden = false;
+if (state.view === "raw") for (const text of reader.querySelectorAll("[data-text]")) setText(text, rawText(text)); // the server wrote it raw
 new ResizeObserver(() => reader.closest("main").style.setProperty("--toolbar-height", `${toolbar.offsetHeight}px`)).observe(toolbar);
-if (hasTokens) startTokens();
+if (hasTokens) startTokens().catch(fail);
 listenToControls();
 showView(state.view);

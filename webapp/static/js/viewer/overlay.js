@@ -1,117 +1,141 @@
-// Colour beneath the text: what each token shows under the chosen overlay, and the legend that explains it.
-import { expertClass, HUES, LEVELS, niceCeiling, number, quantile, scale, stepClass, STEPS } from "./palette.js";
+// Colour beneath the text: keeps the chunks near the screen painted with the chosen kind, and fetches the routing they need.
+import { Colours } from "./colours.js";
+import { KINDS } from "./kinds.js";
+import { Legend } from "./legend.js";
+import { niceCeiling, quantile } from "./palette.js";
+import { Painter } from "./painter.js";
 
-export const OVERLAYS = ["expert", "gate", "logprob", "entropy", "none"];
-const MOST_CHIPS = 40;
+const NEAR = "600px 0px"; // what lies this far above or below the screen is painted already
+const REST = 350; // milliseconds after which the rest of a layer is fetched, for the legend
+const SAMPLE = 20_000; // values that a range is judged by
+
+export { KINDS };
 
 export class Overlay {
-  constructor(reader, legend, tokens, words) {
-    Object.assign(this, { reader, legend, tokens, words });
+  // `onKnown()`: the rest of the chosen layer has come
+  constructor(reader, legend, facts, panes, words, onKnown) {
+    Object.assign(this, { reader, facts, panes, onKnown });
+    this.legend = new Legend(legend, words);
+    this.painter = new Painter(new Colours(reader, () => this.repaint()));
+    this.near = new Set();
+    this.state = null; // what is asked for
+    this.shown = KINDS.none; // what is painted
+    this.sight = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: NEAR });
+    this.sizes = new ResizeObserver((entries) => this.resized(entries));
+    for (const chunk of panes.chunks) this.sight.observe(chunk.element);
+    this.sighted = panes.chunks.length ? new Promise((done) => (this.onSight = done)) : Promise.resolve(); // what is near is known
   }
 
-  // Paint `pairs` ([token, span]); `state` = {overlay, layer (its place among the router layers), expert ("" or a number)}.
-  paint(pairs, state) {
-    const kind = OVERLAYS.includes(state.overlay) ? state.overlay : "none";
-    this.reader.dataset.overlay = kind;
-    if (kind === "expert") this.paintExperts(pairs, state);
-    else if (kind !== "none") this.paintScale(pairs, this.measure(state));
+  get kind() {
+    return KINDS[this.state?.overlay] ?? KINDS.none;
   }
 
-  paintExperts(pairs, { layer, expert }) {
-    for (const [i, span] of pairs) {
-      const top = this.tokens.strongest(i, layer);
-      dress(span, top && (expert === "" || top.expert === expert) ? expertClass(top.expert) : "");
+  seen(entries) {
+    const fresh = [];
+    for (const { target, isIntersecting } of entries) {
+      const chunk = this.panes.ofElement.get(target);
+      if (isIntersecting) {
+        this.near.add(chunk);
+        this.sizes.observe(target); // reports at once, and that paints
+        fresh.push(chunk);
+      } else if (this.near.delete(chunk)) {
+        this.sizes.unobserve(target);
+        chunk.release();
+      }
+    }
+    this.onSight?.();
+    if (this.state && fresh.length) this.fetch(fresh).catch(() => {}); // what fails for the screen is said by show()
+  }
+
+  resized(entries) {
+    for (const { target } of entries) {
+      const chunk = this.panes.ofElement.get(target);
+      chunk.boxes = null;
+      this.paint(chunk);
     }
   }
 
-  paintScale(pairs, { value, low, high }) {
-    for (const [i, span] of pairs) dress(span, stepClass(scale(value(i), low, high)));
-  }
-
-  // What a sequential overlay measures, and between which values: of all loaded tokens, so that a legend holds for the page.
-  measure({ overlay, layer, expert }) {
-    const { tokens } = this;
-    if (overlay === "gate") {
-      const value = expert === "" ? (i) => tokens.strongest(i, layer)?.weight ?? NaN : (i) => tokens.weightOf(i, layer, expert);
-      const high = niceCeiling(Math.max(0, ...this.sample(value)));
-      return { value, low: 0, high, words: expert === "" ? this.words.gateAny : this.words.gateRange };
+  // Show `state` = {overlay, layer (its id), expert}; resolves when what is near the screen is painted.
+  async show(state, choose) {
+    const isElsewhere = state.layer !== this.state?.layer || state.overlay !== this.state?.overlay;
+    Object.assign(this, { state, choose });
+    if (isElsewhere) {
+      this.going?.abort();
+      this.going = new AbortController();
+      clearTimeout(this.resting);
     }
-    const value = overlay === "logprob" ? (i) => -tokens.value("logprob", i) : (i) => tokens.value("entropy", i);
-    const high = niceCeiling(quantile(this.sample(value), 0.98));
-    return { value, low: 0, high, words: overlay === "logprob" ? this.words.lessLikely : this.words.entropyRange };
+    this.reader.dataset.overlay = state.overlay;
+    await this.sighted;
+    await this.fetch([...this.near]);
+    if (this.state !== state) return;
+    this.shown = this.kind;
+    this.facts.expert = state.expert;
+    this.facts.layer = this.kind.isLayered ? this.facts.tokens.layer(state.layer) : null;
+    this.judge();
+    this.repaint();
+    this.explain();
+    performance.mark("viewer-painted"); // tests/bench/bench_viewer.py waits for it
+    if (this.kind.isLayered && !this.facts.layer.isComplete) this.resting = setTimeout(() => this.complete(), REST);
   }
 
-  sample(value) {
-    const out = [];
-    for (let i = 0; i < this.tokens.count; i++) {
-      const v = this.tokens.has(i) ? value(i) : NaN;
-      if (!Number.isNaN(v)) out.push(v);
+  explain() {
+    this.legend.show(this.state.overlay, this.kind, this.facts, this.choose);
+  }
+
+  // The routing that `chunks` need, if it is not here.
+  async fetch(chunks) {
+    const { state } = this;
+    if (!this.kind.isLayered) return;
+    for (const chunk of chunks) {
+      const from = Math.max(0, chunk.first - 1); // a change looks one token back
+      if (this.facts.tokens.layer(state.layer).knows(from, chunk.last + 1)) continue;
+      try {
+        await this.facts.tokens.need(state.layer, from, chunk.last + 1, this.going?.signal);
+      } catch (error) {
+        if (error.name !== "AbortError") throw error;
+        return;
+      }
+      this.paint(chunk); // with what is shown, which may be what was just fetched
     }
-    return out.length > 65536 ? out.filter((_, i) => i % Math.ceil(out.length / 65536) === 0) : out;
   }
 
-  explain(state, choose) {
-    if (state.overlay === "expert") this.explainExperts(state, choose);
-    else if (state.overlay === "none") this.legend.replaceChildren();
-    else this.explainScale(this.measure(state), state);
-  }
-
-  explainExperts({ layer, expert }, choose) {
-    const counts = new Map();
-    let routed = 0;
-    for (let i = 0; i < this.tokens.count; i++) {
-      const top = this.tokens.strongest(i, layer);
-      if (!top) continue;
-      routed++;
-      counts.set(top.expert, (counts.get(top.expert) ?? 0) + 1);
+  // The rest of the layer, for the legend's counts and its range.
+  async complete() {
+    const { state, facts } = this;
+    try {
+      await facts.tokens.need(state.layer, 0, facts.tokens.count, this.going.signal);
+    } catch {
+      return; // another layer was chosen, or the legend goes on saying that it counts a part
     }
-    let shown = [...counts].sort((a, b) => b[1] - a[1]).slice(0, MOST_CHIPS);
-    shown = shown.sort((a, b) => a[0] - b[0]);
-    const chips = shown.map(([id, count]) => {
-      const chip = document.createElement("button");
-      chip.type = "button";
-      chip.className = `chip ${expertClass(id)}`;
-      chip.setAttribute("aria-pressed", String(id === expert));
-      chip.title = `${this.words.expert.replace("{id}", id)}: ${this.words.counts.replace("{share}", count).replace("{count}", routed)}`;
-      const share = document.createElement("span");
-      share.className = "soft";
-      share.textContent = count;
-      chip.append(`e${id} `, share);
-      chip.addEventListener("click", () => choose(id === expert ? "" : id));
-      return chip;
-    });
-    this.legend.replaceChildren();
-    if (counts.size > shown.length) this.note(this.words.mostUsed.replace("{n}", shown.length).replace("{count}", counts.size));
-    if (Math.max(0, ...counts.keys()) >= HUES * LEVELS) this.note(this.words.repeats.replace("{n}", HUES * LEVELS));
-    this.legend.append(...chips);
+    if (this.state !== state) return;
+    const { high } = facts;
+    this.judge();
+    if (facts.high !== high) this.repaint();
+    this.explain();
+    this.onKnown();
   }
 
-  explainScale({ high, words }, { overlay }) {
-    const ramp = document.createElement("span");
-    ramp.className = "ramp";
-    ramp.setAttribute("aria-hidden", "true");
-    for (let step = 0; step <= STEPS; step += 2) {
-      const cell = document.createElement("span");
-      cell.className = `s${step}`;
-      ramp.append(cell);
+  // The end of the range: of all tokens that are known, so that the legend holds for the page.
+  judge() {
+    const { kind, facts } = this;
+    if (kind.form !== "scale") return;
+    if (kind.fixed) facts.high = kind.fixed(facts);
+    else {
+      const step = Math.ceil(facts.tokens.count / SAMPLE);
+      const values = [];
+      for (let i = 0; i < facts.tokens.count; i += step) {
+        const value = kind.value(facts, i);
+        if (!Number.isNaN(value)) values.push(value);
+      }
+      facts.high = niceCeiling(kind.range ? kind.range(values) : quantile(values, 0.98));
     }
-    this.legend.dataset.overlay = overlay;
-    this.legend.replaceChildren(ramp);
-    this.note(words.replace("{high}", number(high, high < 10 ? 2 : 0)).replace("{low}", `−${number(high, high < 10 ? 2 : 0)}`));
-    if (overlay !== "gate") this.note(this.words.unknown, "unknown");
   }
 
-  note(text, kind = "") {
-    const note = document.createElement("span");
-    note.className = `small soft ${kind}`;
-    note.textContent = text;
-    this.legend.append(note);
+  repaint() {
+    for (const chunk of this.near) this.paint(chunk);
   }
-}
 
-// A span's first classes say what it is ("t newline"), the last what it shows; only a change touches the document.
-function dress(span, shown) {
-  span.kind ??= span.className;
-  const wanted = shown ? `${span.kind} ${shown}` : span.kind;
-  if (span.className !== wanted) span.className = wanted;
+  paint(chunk) {
+    if (this.state && this.near.has(chunk)) this.painter.draw(chunk, this.shown, this.facts);
+  }
 }

@@ -1,8 +1,11 @@
-// The text of the page as token spans. Each pane's text, rendered by the server, is replaced window by window as tokens come.
+// The text of the page in chunks that end where a line does, and which token lies where in them. The text stays text: nothing is
+// wrapped around a token, so a long trace costs what its plain text costs.
+import { Chunk } from "./chunk.js";
 import { codePoints, share } from "./geometry.js";
-import { rawText, setText } from "./visible.js";
+import { rawText } from "./visible.js";
 
-const CHUNK = 512; // tokens in a block that the browser may leave unpainted while it is out of sight
+const CHUNK = 256; // tokens after which a chunk ends at the next line's end
+const MOST = 2048; // tokens after which it ends anyhow: a paragraph as long as this breaks its line there
 
 class Pane {
   constructor(element) {
@@ -11,55 +14,55 @@ class Pane {
     this.base = element.dataset.base === undefined ? null : Number(element.dataset.base);
     this.isLast = false;
     this.points = codePoints(this.raw);
-    this.position = 0; // code points that have become spans
-    this.chunk = null;
-    this.rest = null;
   }
 
-  slice(from, to) {
-    return this.raw.slice(this.points.at(from), this.points.at(to));
-  }
-
-  begin() {
-    this.rest = document.createElement("span");
-    this.element.replaceChildren(this.rest);
-    this.newChunk();
-  }
-
-  newChunk() {
-    this.chunk = document.createElement("div");
-    this.chunk.className = "chunk";
-    this.filled = 0;
-    this.element.insertBefore(this.chunk, this.rest);
-  }
-
-  // Turn the tokens of `window` that lie here into spans; `keep(i, span)` gets each.
-  fill(window, keep) {
-    if (this.base === null) return;
-    const { start, stop, text_start: starts, text_end: ends } = window;
-    if (ends[stop - start - 1] < this.base || starts[0] > this.base + this.points.length) return;
-    if (!this.rest) this.begin();
-    for (let row = 0; row < stop - start; row++) {
-      const part = share(starts[row] - this.base, ends[row] - this.base, this.position, this.points.length, this.isLast);
-      if (part) this.add(start + row, part, keep);
+  // Cut the text into chunks along the tokens; `tokens` has text_start and text_end, in code points of prompt and completion.
+  cut({ text_start: starts, text_end: ends, count }) {
+    const chunks = [];
+    let chunk = null;
+    let position = 0; // code points that tokens have covered
+    for (let i = firstAt(ends, this.base); i < count && starts[i] <= this.base + this.points.length; i++) {
+      const part = share(starts[i] - this.base, ends[i] - this.base, position, this.points.length, this.isLast);
+      if (!part) continue;
+      position = Math.max(position, part[1]);
+      const [from, to] = [this.points.at(part[0]), this.points.at(part[1])];
+      chunk ??= { from: chunks.at(-1)?.to ?? 0, to: 0, tokens: [], starts: [], ends: [] };
+      chunk.tokens.push(i);
+      chunk.starts.push(from - chunk.from);
+      chunk.ends.push(to - chunk.from);
+      chunk.to = to;
+      const size = chunk.tokens.length;
+      if ((size >= CHUNK && this.raw[to - 1] === "\n" && to > from) || size >= MOST) {
+        chunks.push(chunk);
+        chunk = null;
+      }
     }
-    setText(this.rest, this.slice(this.position, this.points.length));
+    if (chunk) chunks.push(chunk);
+    return chunks;
   }
 
-  add(i, [from, to], keep) {
-    if (from > this.position) this.chunk.append(this.slice(this.position, from)); // text that no token covers
-    const text = this.slice(from, to);
-    const span = document.createElement("span");
-    span.className = text === "" ? "t bare" : /^\s*\n\s*$/.test(text) ? "t newline" : "t";
-    span.dataset.i = i;
-    span.tabIndex = -1;
-    setText(span, text);
-    this.chunk.append(span);
-    this.position = Math.max(this.position, to);
-    this.filled++;
-    keep(i, span);
-    if (this.filled >= CHUNK && text.endsWith("\n")) this.newChunk(); // a block ends where a line does
+  // Put the chunks in the place of the text that the server wrote.
+  build(tokens) {
+    if (this.base === null) return [];
+    const plans = this.cut(tokens);
+    if (!plans.length) return [];
+    plans.at(-1).to = this.raw.length;
+    const chunks = plans.map((plan) => new Chunk(plan, this.raw.slice(plan.from, plan.to)));
+    this.element.replaceChildren(...chunks.map((chunk) => chunk.element));
+    return chunks;
   }
+}
+
+// The first token that ends at `place` or behind it.
+function firstAt(ends, place) {
+  let low = 0;
+  let high = ends.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ends[middle] >= place) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 export class Panes {
@@ -67,24 +70,44 @@ export class Panes {
     this.list = [...reader.querySelectorAll("[data-text]")].map((element) => new Pane(element));
     const covered = this.list.filter((pane) => pane.base !== null);
     if (covered.length) covered.at(-1).isLast = true;
-    this.spans = []; // token -> its first span
-    this.all = []; // [token, span], in order; a token on the border of two panes has two
+    this.chunks = []; // in the order of the text
+    this.ofElement = new WeakMap();
   }
 
-  fill(window) {
-    const before = this.all.length;
-    for (const pane of this.list) {
-      pane.fill(window, (i, span) => {
-        this.spans[i] ??= span;
-        this.all.push([i, span]);
-      });
+  build(tokens) {
+    this.chunks = this.list.flatMap((pane) => pane.build(tokens));
+    for (const chunk of this.chunks) this.ofElement.set(chunk.element, chunk);
+  }
+
+  // The first and the last token on the page; null where there is none.
+  get ends() {
+    return this.chunks.length ? [this.chunks[0].first, this.chunks.at(-1).last] : null;
+  }
+
+  // The chunk that shows token i, the first of two where it lies on a border; undefined where it is not on the page.
+  chunkOf(i) {
+    let low = 0;
+    let high = this.chunks.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.chunks[middle].last < i) low = middle + 1;
+      else high = middle;
     }
-    return this.all.slice(before);
+    const chunk = this.chunks[low];
+    return chunk?.has(i) ? chunk : undefined;
   }
 
-  // whether tokens after `window` could still have text on this page
-  wantsMore(window) {
-    const end = window.text_end[window.stop - window.start - 1];
-    return this.list.some((pane) => pane.base !== null && pane.base + pane.points.length >= end);
+  // The text of token i on the page, over a border between panes if it lies on one.
+  text(i) {
+    const first = this.chunks.indexOf(this.chunkOf(i));
+    if (first < 0) return "";
+    let text = "";
+    for (let c = first; c < this.chunks.length && this.chunks[c].has(i); c++) text += this.chunks[c].text(i);
+    return text;
+  }
+
+  chunkAt(target) {
+    const element = target.closest?.(".chunk");
+    return (element && this.ofElement.get(element)) ?? null;
   }
 }
