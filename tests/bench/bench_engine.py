@@ -54,10 +54,16 @@ def main() -> None:
         default=0,
         help="seconds a line may spend on rounds that other work disturbed, which then do not count",
     )
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="one thread, and its processor time: for ratios on a machine that is not idle",
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    set_threads(options.threads)
-    print(machine(options.threads))
+    threads = 1 if options.cpu_time else options.threads
+    set_threads(threads)
+    print(machine(threads), "processor time" if options.cpu_time else "wall time")
     with tempfile.TemporaryDirectory() as scratch:
         folders = {
             "bundled": with_context(options.checkpoint, Path(scratch) / "bundled", LONGEST),

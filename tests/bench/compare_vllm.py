@@ -24,7 +24,7 @@ import torch
 
 from inference import set_threads
 from tests.bench.checkpoints import make
-from tests.bench.measure import Bench, Rate, machine, median, ours, verdict
+from tests.bench.measure import Bench, Rate, machine, median, verdict
 from tests.bench.reference import Reference
 
 TARGETS = {1: 2.0, 32: 1.5}
@@ -137,9 +137,7 @@ def _against(bench: Bench, vllm: Vllm, batch: int) -> tuple:
             raise RuntimeError("vLLM's routing was not captured")
         return Rate(sum(map(len, answer["texts"])) / answer["seconds"], 0.0)
 
-    got = bench.alternate(
-        {"ours": lambda n: ours(bench.engine, bench.prompts(batch, 64, n), bench.tokens), "theirs": theirs}
-    )
+    got = bench.alternate({"ours": lambda n: bench.ours(bench.prompts(batch, 64, n), bench.tokens), "theirs": theirs})
     mine, other = (median([rate.whole for rate in got[side]]) for side in ("ours", "theirs"))
     return batch, f"{mine:,.0f} : {other:,.0f}", verdict(mine / other, TARGETS.get(batch)), len(got["ours"])
 

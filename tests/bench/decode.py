@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.bench.measure import Bench, Rate, median, ours, verdict
+from tests.bench.measure import Bench, Rate, median, verdict
 
 MANY = 100_000  # prompt tokens of a batch at which transformers takes seconds a step; both sides then write an eighth as many new ones
 
@@ -25,7 +25,7 @@ def _against_transformers(bench: Bench, batch: int, length: int) -> tuple:
 
     got = bench.alternate(
         {
-            "ours": lambda number: ours(bench.engine, of(number), tokens),
+            "ours": lambda number: bench.ours(of(number), tokens),
             "theirs": lambda number: Rate(*bench.reference.generate(of(number), tokens)),
         }
     )
@@ -50,7 +50,7 @@ def capture(bench: Bench) -> None:
 
 def _with_and_without(bench: Bench, batch: int) -> tuple:
     def side(how: bool | str) -> Callable[[int], float]:
-        return lambda number: ours(bench.engine, bench.prompts(batch, 64, number), bench.tokens, capture=how).whole
+        return lambda number: bench.ours(bench.prompts(batch, 64, number), bench.tokens, capture=how).whole
 
     # a few percent are to be told apart, so three times the rounds
     got = bench.alternate({"off": side(False), "on": side(True), "full": side("full")}, times=3)

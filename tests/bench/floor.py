@@ -6,7 +6,6 @@ share of the tokens. No norm, rotation, softmax, choice of experts, cache write,
 A kernel that fuses products may come nearer than products by `torch.mm` could, or pass them.
 """
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from inference import Engine, SamplingParams
 from inference.config import DeepseekConfig
-from tests.bench.measure import Bench, median, ours
+from tests.bench.measure import Bench, Clock, median
 
 PROMPT = 64
 
@@ -36,8 +35,8 @@ def _against_products(bench: Bench, batch: int) -> tuple:
     step = products(bench.engine.config, batch, PROMPT + bench.tokens // 2, chosen)
     got = bench.alternate(
         {
-            "ours": lambda number: ours(bench.engine, bench.prompts(batch, PROMPT, number), bench.tokens).decode,
-            "floor": lambda number: batch * bench.tokens / seconds(step, bench.tokens),
+            "ours": lambda number: bench.ours(bench.prompts(batch, PROMPT, number), bench.tokens).decode,
+            "floor": lambda number: batch * bench.tokens / seconds(step, bench.tokens, bench.clock),
         }
     )
     engine, bottom = median(got["ours"]), median(got["floor"])
@@ -68,14 +67,14 @@ def products(config: DeepseekConfig, batch: int, context: int, experts: float) -
     return [*calls, _mm(batch, c.hidden_size, c.vocab_size)]
 
 
-def seconds(step: list[Callable[[], object]], count: int) -> float:
+def seconds(step: list[Callable[[], object]], count: int, clock: Clock) -> float:
     """How long `count` steps take."""
-    began = time.perf_counter()
+    began = clock()
     with torch.inference_mode():
         for _ in range(count):
             for product in step:
                 product()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def _attention(c: DeepseekConfig, batch: int, context: int) -> list[Callable[[], object]]:

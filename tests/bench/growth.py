@@ -1,9 +1,7 @@
 """How cost grows: prefill against transformers, a decoding step with the batch, a decoding step with the context."""
 
-import time
-
 from inference import SamplingParams
-from tests.bench.measure import Bench, median, ours
+from tests.bench.measure import Bench, median
 
 
 def prefill(bench: Bench) -> None:
@@ -44,14 +42,14 @@ def growth(bench: Bench) -> None:
 
 
 def _at_batch(bench: Bench, batch: int) -> tuple:
-    got = bench.alternate({"ours": lambda number: ours(bench.engine, bench.prompts(batch, 64, number), bench.tokens)})
+    got = bench.alternate({"ours": lambda number: bench.ours(bench.prompts(batch, 64, number), bench.tokens)})
     rate = median([each.decode for each in got["ours"]])
     return batch, rate, f"{1e3 * batch / rate:.2f}", f"{1e6 / rate:.0f}"
 
 
 def _at_context(bench: Bench, context: int) -> tuple:
     tokens = min(32, bench.tokens)
-    got = bench.alternate({"ours": lambda number: ours(bench.engine, bench.prompts(1, context, number), tokens)})
+    got = bench.alternate({"ours": lambda number: bench.ours(bench.prompts(1, context, number), tokens)})
     rate = median([each.decode for each in got["ours"]])
     until_first = median([tokens / each.whole - (tokens - 1) / each.decode for each in got["ours"]])
     return f"{context:,}", f"{1e3 / rate:.2f}", f"{until_first:.2f}", f"{context / until_first:,.0f}"
@@ -59,6 +57,6 @@ def _at_context(bench: Bench, context: int) -> tuple:
 
 def _prefill(bench: Bench, rows: list[list[int]]) -> float:
     params = SamplingParams(max_tokens=1, temperature=0, ignore_eos=True)
-    began = time.perf_counter()
+    began = bench.clock()
     bench.engine.generate(rows, params, capture=True, speculate=False)
-    return sum(map(len, rows)) / (time.perf_counter() - began)
+    return sum(map(len, rows)) / (bench.clock() - began)

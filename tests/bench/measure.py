@@ -21,6 +21,7 @@ from inference import Engine, SamplingParams
 from tests.bench import quiet
 from tests.bench.reference import Reference
 
+Clock = Callable[[], float]
 CACHE_BYTES = 2 << 30  # the largest batch at the longer prompt fits: nothing is to be computed twice for want of room
 
 
@@ -54,6 +55,7 @@ class Bench:
     wait: float = (
         0.0  # seconds to wait for others to be quiet before a line, and again if they were not while it was measured
     )
+    clock: Clock = time.perf_counter
     others: list[float] = field(default_factory=list)  # the share of the machine that others used, a line measured
 
     @cached_property
@@ -62,7 +64,22 @@ class Bench:
 
     @cached_property
     def reference(self) -> Reference:
-        return Reference(self.path)
+        return Reference(self.path, self.clock)
+
+    def ours(self, rows: Sequence[Sequence[int]], tokens: int, *, capture: bool | str = True) -> Rate:
+        """Our side: greedy, without a stop, without speculation."""
+        params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
+        waiting, first, early, sent = {(i, 0) for i in range(len(rows))}, 0.0, 0, 0
+        began = self.clock()
+        for step in self.engine.stream(rows, params, capture=capture, speculate=False):
+            sent += len(step.token_ids)
+            if waiting:
+                waiting.difference_update(step.rows)
+                first, early = self.clock(), sent
+        end = self.clock()
+        if sent != len(rows) * tokens:
+            raise AssertionError(f"{sent} tokens came instead of {len(rows) * tokens}")
+        return Rate(sent / (end - began), (sent - early) / max(end - first, 1e-9))
 
     def prompts(self, batch: int, length: int, number: int) -> list[list[int]]:
         """Random prompts of this round."""
@@ -104,24 +121,6 @@ class Bench:
         for row in rows:
             print(_line([*row, f"{100 * max(self.others):.0f} %" if self.others else "?"]), flush=True)
             self.others.clear()
-
-
-def ours(
-    engine: Engine, rows: Sequence[Sequence[int]], tokens: int, *, capture: bool | str = True, speculate: bool = False
-) -> Rate:
-    """Our side: greedy, no stop."""
-    params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
-    waiting, first, early, sent = {(i, 0) for i in range(len(rows))}, 0.0, 0, 0
-    began = time.perf_counter()
-    for step in engine.stream(rows, params, capture=capture, speculate=speculate):
-        sent += len(step.token_ids)
-        if waiting:
-            waiting.difference_update(step.rows)
-            first, early = time.perf_counter(), sent
-    end = time.perf_counter()
-    if sent != len(rows) * tokens:
-        raise AssertionError(f"{sent} tokens came instead of {len(rows) * tokens}")
-    return Rate(sent / (end - began), (sent - early) / max(end - first, 1e-9))
 
 
 def median(values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ from tests.bench import quiet
 from tests.bench.bench_engine import PARTS
 from tests.bench.checkpoints import SMALL, V3_LATENTS, make, with_context
 from tests.bench.floor import mean_experts, products
-from tests.bench.measure import Bench, ours, verdict
+from tests.bench.measure import Bench, verdict
 from tests.bench.mtp import mtp
 
 TINY = Path(__file__).resolve().parents[2] / "webapp" / "starter" / "tiny"
@@ -63,7 +63,7 @@ def test_the_toy_has_the_real_latent_widths_and_says_its_size(tmp_path):
 
 
 def test_a_rate_counts_every_token_once(bench):
-    rate = ours(bench.engine, bench.prompts(3, 5, 1), 4)  # raises unless 12 tokens came
+    rate = bench.ours(bench.prompts(3, 5, 1), 4)  # raises unless 12 tokens came
     assert min(rate) > 0
 
 
