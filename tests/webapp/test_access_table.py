@@ -50,6 +50,9 @@ TABLE = {  # name of the address -> [(method, least role)]
     "traces:tokens": [("get", VIEWER)],
     "traces:map": [("get", VIEWER)],
     "traces:group": [("get", VIEWER)],
+    "traces:routing": [("get", VIEWER)],
+    "traces:expert": [("get", VIEWER)],
+    "traces:run_chart": [("get", VIEWER)],
     "curation:next": [("get", ANNOTATOR)],
     "curation:label": [("get", VIEWER)],  # a POST, with a trace that exists: tests/webapp/curation/test_labels.py
     "curation:saved_filters": [("get", VIEWER), ("post", ANNOTATOR)],

@@ -1,4 +1,4 @@
-"""Writes of runs, traces and verdicts. Each is atomic, and doing it again adds nothing twice."""
+"""Writes of runs, traces and verdicts, with the counts that runs keep of them. Each is atomic, and doing it again adds nothing twice."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +11,7 @@ from webapp.accounts.models import User
 from webapp.engines.models import Engine
 from webapp.jobs.models import Job
 from webapp.problems.models import ProblemSet
+from webapp.traces import tallies, tally_actions
 from webapp.traces.models import Finding, Run, RunKind, Trace, Verdict
 from webapp.traces.records import NewTrace, NewVerdict
 
@@ -68,6 +69,7 @@ def add_traces(run: Run, samples: Sequence[NewTrace]) -> int:
         for trace, sample in zip(traces, fresh, strict=True)
         for f in sample.findings
     )
+    tally_actions.count_added(run, traces, fresh)
     return len(traces)
 
 
@@ -99,8 +101,12 @@ def add_verdicts(verdicts: Sequence[NewVerdict], *, by: User | None, at: datetim
         )
         for v in verdicts
     )  # fmt: skip
-    for value in {v.value for v in verdicts}:
-        Trace.objects.filter(pk__in=[v.trace_id for v in verdicts if v.value == value]).update(verdict=value)
+    current = {v.trace_id: v.value for v in verdicts}
+    columns = ("run_id", *tallies.COLUMNS)
+    before = list(Trace.objects.select_for_update().filter(pk__in=current).only(*columns).order_by("pk"))
+    for value in set(current.values()):
+        Trace.objects.filter(pk__in=[pk for pk, v in current.items() if v == value]).update(verdict=value)
+    tally_actions.move(before, current)
 
 
 def set_current_label(trace_id: int, *, value: str, rating: int | None, tags: str) -> None:

@@ -188,3 +188,88 @@ class Verdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verifier}: {self.value}"
+
+
+# -- counts of a run, kept beside its traces by tally_actions.py alone; the design is in tallies.py -------------------------
+
+
+class LengthUnit(models.TextChoices):
+    TOKENS = "tokens"
+    CHARACTERS = "characters"  # of think and answer, where the source says nothing of tokens
+
+
+class RunTotals(models.Model):
+    """What a run's traces came with, which no later verdict changes. One row a run; its lock is that of all counts of the run."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="totals")
+    shortest = models.PositiveIntegerField(null=True)  # completion tokens
+    longest = models.PositiveIntegerField(null=True)
+    finished = models.JSONField(default=dict)  # finish reason -> traces
+    findings = models.JSONField(default=dict)  # kind of finding -> traces that have it
+
+    def __str__(self) -> str:
+        return f"totals of run {self.run_id}"
+
+
+class RunBand(models.Model):
+    """Traces of a run that stand at one verdict and are about as long: their number, and sums over them."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="bands")
+    verdict = models.CharField(max_length=16, choices=CurrentVerdict.choices)
+    unit = models.CharField(max_length=16, choices=LengthUnit.choices)
+    band = models.SmallIntegerField()  # tallies.band_of the length
+    traces = models.BigIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)  # completion tokens
+    think_chars = models.BigIntegerField(default=0)
+    answer_chars = models.BigIntegerField(default=0)
+    logprob = models.FloatField(default=0.0)  # sum of the traces' means, and of how many traces it is
+    logprob_traces = models.BigIntegerField(default=0)
+    entropy = models.FloatField(default=0.0)
+    entropy_traces = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "verdict", "unit", "band"], name="run_band_once")]
+
+    def __str__(self) -> str:
+        return f"{self.verdict}, {self.unit} {self.band}"
+
+
+class RunProblem(models.Model):
+    """One problem's samples in a run (a group): how many, how judged, how long."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="run_problems")
+    problem = models.ForeignKey(Problem, on_delete=models.CASCADE, related_name="+")
+    position = models.PositiveIntegerField(default=0)  # the problem's, so that a page of groups is read off an index
+    samples = models.PositiveIntegerField(default=0)
+    judged = models.PositiveIntegerField(default=0)
+    correct = models.PositiveIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)
+    tokens_samples = models.PositiveIntegerField(default=0)  # samples whose tokens are known
+    think_chars = models.BigIntegerField(default=0)
+    answer_chars = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "problem"], name="run_problem_once")]
+        indexes = [
+            models.Index(fields=["run", "judged", "correct"], name="run_problem_by_success"),
+            models.Index(fields=["run", "position", "problem"], name="run_problem_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.correct} of {self.judged}"
+
+
+class RunRouting(models.Model):
+    """How often a run's tokens went to each expert of a layer: every position that went through the model, prompts included."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="routing")
+    layer = models.PositiveIntegerField()  # decoder layer id
+    top_k = models.PositiveIntegerField()
+    tokens = models.BigIntegerField(default=0)
+    counts = models.JSONField(default=list)  # tokens by expert
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "layer"], name="run_routing_once")]
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}"

@@ -1,4 +1,5 @@
-"""Reads of runs: the list, one run's figures, its groups. Every figure is an aggregate of the database; the text of traces is never read.
+"""Reads of runs: the list, one run's figures, its groups. Every figure is from the counts that are kept while a run is written
+(tallies.py); of traces only those of the page's own groups are read, and never their text.
 
 Three states stay apart: a sample is correct, wrong or undecidable, or nobody has judged it (unscored). pass@k counts over judged samples,
 and an undecidable one is no success.
@@ -11,12 +12,23 @@ from math import comb
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Avg, Case, Count, F, FloatField, Max, Min, Q, QuerySet, Sum, When
+from django.db.models import Case, Count, F, FloatField, Q, QuerySet, Sum, When
 from django.db.models.functions import Cast, Substr
 
 from webapp.jobs.models import FINISHED_STATES, Job, JobKind
 from webapp.problems.models import Problem
-from webapp.traces.models import CurrentVerdict, Finding, FindingKind, FinishReason, Run, Trace
+from webapp.traces.models import (
+    CurrentVerdict,
+    Finding,
+    FindingKind,
+    FinishReason,
+    LengthUnit,
+    Run,
+    RunBand,
+    RunProblem,
+    RunTotals,
+    Trace,
+)
 
 EXCERPT_CHARS = 200
 SAMPLES_SHOWN = 24  # samples of a group that have a link of their own in its row
@@ -39,8 +51,6 @@ GROUP_ORDERS = {
     "think": "mean_think",
     "answer": "mean_answer",
 }
-_JUDGED = ~Q(verdict=CurrentVerdict.UNSCORED)
-_CORRECT = Q(verdict=CurrentVerdict.CORRECT)
 
 
 def listed(runs: QuerySet[Run], sort: str) -> QuerySet[Run]:
@@ -66,9 +76,12 @@ class Counts:
 
 def counts(runs: Sequence[Run]) -> dict[int, Counts]:
     """The counts of several runs, in one query."""
-    rows = Trace.objects.filter(run__in=[run.pk for run in runs]).values("run").order_by()
-    found = rows.annotate(traces=Count("pk"), judged=Count("pk", filter=_JUDGED), correct=Count("pk", filter=_CORRECT))
-    return {row["run"]: Counts(row["traces"], row["judged"], row["correct"]) for row in found}
+    rows = RunBand.objects.filter(run__in=[run.pk for run in runs], traces__gt=0).values("run").order_by()
+    unscored, correct = Q(verdict=CurrentVerdict.UNSCORED), Q(verdict=CurrentVerdict.CORRECT)
+    found = rows.annotate(
+        n=Sum("traces"), judged=Sum("traces", filter=~unscored), correct=Sum("traces", filter=correct)
+    )
+    return {row["run"]: Counts(row["n"], row["judged"] or 0, row["correct"] or 0) for row in found}
 
 
 def run_with_all(run_id: int) -> Run:
@@ -113,35 +126,33 @@ class Figures:
 
 
 def figures(run: Run) -> Figures:
-    """The figures of a run, in four queries however many traces it has."""
-    traces = Trace.objects.filter(run=run).order_by()
-    totals = traces.aggregate(
-        count=Count("pk"), tokens=Sum("completion_tokens"), mean_tokens=Avg("completion_tokens"), shortest=Min("completion_tokens"),
-        longest=Max("completion_tokens"), mean_think=Avg("think_chars"), mean_answer=Avg("answer_chars"),
-    )  # fmt: skip
-    count = totals.pop("count")
-    pairs = (
-        traces.values("verdict", "finish_reason").annotate(n=Count("pk")).values_list("verdict", "finish_reason", "n")
-    )
-    verdicts, finished = Counter[str](), Counter[str]()
-    for verdict, reason, n in pairs:
-        verdicts[verdict] += n
-        finished[reason] += n
-    found = Finding.objects.filter(trace__run=run).values("kind").order_by().annotate(n=Count("trace", distinct=True))
+    """The figures of a run, in three queries of its counts however many traces it has."""
+    ends = RunTotals.objects.filter(pk=run.pk).first() or RunTotals()
+    sums, verdicts = Counter[str](), Counter[str]()
+    for row in RunBand.objects.filter(run=run, traces__gt=0):
+        verdicts[row.verdict] += row.traces
+        if row.unit == LengthUnit.TOKENS:
+            sums.update({"tokens": row.tokens, "tokens_traces": row.traces})
+        sums.update({"think": row.think_chars, "answer": row.answer_chars})
+    count = verdicts.total()
     words = dict(FindingKind.choices)
     return Figures(
         traces=count,
         verdicts=[
             (value, verdicts[value]) for value in ("correct", "wrong", "undecidable", "unscored") if verdicts[value]
         ],
-        pass_at=_pass_at(traces) if set(verdicts) - {CurrentVerdict.UNSCORED} else [],
-        finished=[(str(FinishReason(reason).label), n) for reason, n in finished.most_common()],
+        pass_at=pass_at(success_counts(run)) if set(verdicts) - {CurrentVerdict.UNSCORED} else [],
+        finished=[(str(FinishReason(reason).label), n) for reason, n in Counter(ends.finished).most_common()],
         findings=sorted(
-            ((row["kind"], str(words.get(row["kind"], row["kind"])), row["n"]) for row in found), key=lambda f: -f[2]
+            ((kind, str(words.get(kind, kind)), n) for kind, n in ends.findings.items()), key=lambda f: -f[2]
         ),
-        totals=totals,
+        totals={
+            "tokens": sums["tokens"], "mean_tokens": sums["tokens"] / sums["tokens_traces"] if sums["tokens_traces"] else None,
+            "shortest": ends.shortest, "longest": ends.longest,
+            "mean_think": sums["think"] / count if count else None, "mean_answer": sums["answer"] / count if count else None,
+        },
         tokens_per_second=_speed(run),
-    )
+    )  # fmt: skip
 
 
 def _speed(run: Run) -> float | None:
@@ -150,9 +161,16 @@ def _speed(run: Run) -> float | None:
     return tokens / seconds if tokens and seconds else None
 
 
-def _pass_at(traces: QuerySet[Trace]) -> list[tuple[int, float, int]]:
-    groups = traces.values("problem").annotate(n=Count("pk", filter=_JUDGED), c=Count("pk", filter=_CORRECT))
-    sizes = Counter[tuple[int, int]](groups.filter(n__gt=0).values_list("n", "c"))
+def success_counts(run: Run) -> Counter[tuple[int, int]]:
+    """How many problems have n judged samples of which c are correct, by (n, c)."""
+    rows = RunProblem.objects.filter(run=run, judged__gt=0).order_by().values_list("judged", "correct")
+    return Counter({(n, c): times for n, c, times in rows.annotate(times=Count("pk"))})
+
+
+def pass_at(sizes: Counter[tuple[int, int]]) -> list[tuple[int, float, int]]:
+    """k, the mean estimate of pass@k, the problems that have k judged samples: for k of 1, 2, 4, ... and the largest group's size."""
+    if not sizes:
+        return []
     largest = max(n for n, _c in sizes)
     ks = [k for k in (2**i for i in range(largest.bit_length())) if k < largest] + [largest]
     estimates = []
@@ -170,23 +188,25 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1 - comb(n - c, k) / comb(n, k)
 
 
-def groups(run: Run, sort: str) -> QuerySet[Problem]:
-    """The problems that the run has traces of, each with its counts and mean lengths. Sorted by GROUP_ORDERS, position by default."""
-    of_run = Q(traces__run=run)
+def groups(run: Run, sort: str) -> QuerySet[RunProblem]:
+    """The run's problems, each with its counts and mean lengths. Sorted by GROUP_ORDERS, position by default, which an index has."""
+
+    def mean(column: str, of: str) -> Case:
+        return Case(When(**{f"{of}__gt": 0}, then=Cast(column, FloatField()) / Cast(of, FloatField())), default=None)
+
     column = GROUP_ORDERS.get(sort.removeprefix("-"), "position")
     order = F(column).desc(nulls_last=True) if sort.startswith("-") else F(column).asc(nulls_last=True)
-    judged = Count("traces", filter=~Q(traces__verdict=CurrentVerdict.UNSCORED))
-    correct = Count("traces", filter=Q(traces__verdict=CurrentVerdict.CORRECT))
+    by_index = (
+        ["position", "problem"] if column == "position" and not sort.startswith("-") else [order, "position", "problem"]
+    )
     return (
-        Problem.objects.filter(of_run)
-        .only("position")
+        RunProblem.objects.filter(run=run)
         .annotate(
-            excerpt=Substr("prompt", 1, EXCERPT_CHARS),
-            samples=Count("traces"), judged=judged, correct=correct,
-            mean_tokens=Avg("traces__completion_tokens"), mean_think=Avg("traces__think_chars"), mean_answer=Avg("traces__answer_chars"),
-            share=Case(When(judged__gt=0, then=Cast("correct", FloatField()) / Cast("judged", FloatField())), default=None),
+            excerpt=Substr("problem__prompt", 1, EXCERPT_CHARS), share=mean("correct", "judged"),
+            mean_tokens=mean("tokens", "tokens_samples"), mean_think=mean("think_chars", "samples"),
+            mean_answer=mean("answer_chars", "samples"),
         )
-        .order_by(order, "position", "pk")
+        .order_by(*by_index)
     )  # fmt: skip
 
 
@@ -194,14 +214,14 @@ def groups(run: Run, sort: str) -> QuerySet[Problem]:
 class Group:
     """A problem's row: its samples in order (id, number, verdict) and how many have which finding."""
 
-    problem: Problem
+    problem: RunProblem
     samples: list[tuple[int, int, str]] = field(default_factory=list)
     findings: list[tuple[str, int]] = field(default_factory=list)
 
 
-def grouped(run: Run, problems: Sequence[Problem]) -> list[Group]:
+def grouped(run: Run, problems: Sequence[RunProblem]) -> list[Group]:
     """The rows of a page of groups, in two queries."""
-    rows = {problem.pk: Group(problem) for problem in problems}
+    rows = {problem.problem_id: Group(problem) for problem in problems}
     traces = Trace.objects.filter(run=run, problem__in=rows, sample_index__lt=SAMPLES_SHOWN).order_by(
         "problem", "sample_index"
     )

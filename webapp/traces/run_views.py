@@ -17,7 +17,7 @@ from webapp.engines.models import Engine
 from webapp.jobs.models import JobState
 from webapp.jobs.queries import may_steer
 from webapp.problems.models import ProblemSet
-from webapp.traces import run_actions, run_queries
+from webapp.traces import run_actions, run_charts, run_queries, tally_actions
 from webapp.traces.models import Run, RunKind
 from webapp.traces.run_filters import RunFilter
 from webapp.traces.run_forms import PROMPT, SET, AskForm
@@ -42,6 +42,7 @@ def runs(request: MemberRequest) -> HttpResponse:
     criteria = RunFilter(request.GET, queryset=Run.objects.all())
     sort = request.GET.get("sort", "")
     page = Paginator(run_queries.listed(criteria.qs, sort), RUNS_A_PAGE).get_page(request.GET.get("page"))
+    tally_actions.ensure_all(list(page.object_list))
     counts = run_queries.counts(list(page.object_list))
     context = {
         "criteria": criteria,
@@ -162,10 +163,12 @@ def _run_context(request: MemberRequest, run_id: int) -> dict[str, Any]:
     }
     if is_sampling:
         return context | _progress(found)
+    tally_actions.ensure(found.pk)
     sort = request.GET.get("sort", "")
     page = Paginator(run_queries.groups(found, sort), GROUPS_A_PAGE).get_page(request.GET.get("page"))
     return context | {
         "figures": run_queries.figures(found),
+        "charts": run_charts.of_run(found),
         "page": page,
         "groups": run_queries.grouped(found, list(page.object_list)),
         "columns": _columns(GROUP_COLUMNS, sort),
