@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job, JobKind
-from workers import export, generate, ingest, rejection, verify
+from workers import export, generate, ingest, rejection, replaying, verify
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ STAGES: dict[JobKind, Stage] = {
     JobKind.VERIFY: verify.run,
     JobKind.SELECT: rejection.run,
     JobKind.EXPORT: export.run,
+    JobKind.REPLAY: replaying.run,
 }
 
 

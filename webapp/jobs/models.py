@@ -14,6 +14,7 @@ class JobKind(models.TextChoices):
     VERIFY = "verify", _("Verify")
     SELECT = "select", _("Select")
     EXPORT = "export", _("Export")
+    REPLAY = "replay", _("Replay")
 
 
 class JobState(models.TextChoices):

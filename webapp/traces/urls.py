@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from webapp.traces import import_views, routing_views, run_views, token_views, views
+from webapp.traces import import_views, replay_views, routing_views, run_views, token_views, views
 
 app_name = "traces"
 urlpatterns: list[URLPattern] = [
@@ -15,10 +15,13 @@ urlpatterns: list[URLPattern] = [
     path("traces/<int:trace_id>/tokens/", token_views.tokens, name="tokens"),
     path("traces/<int:trace_id>/map/", token_views.trace_map, name="map"),
     path("traces/<int:trace_id>/routing/", routing_views.trace_routing, name="routing"),
+    path("traces/<int:trace_id>/replay/", replay_views.replay, name="replay"),
+    path("traces/<int:trace_id>/replay/state/", replay_views.replay_state, name="replay_state"),
     path("runs/", run_views.runs, name="runs"),
     path("runs/new/", run_views.submit, name="submit"),
     path("runs/<int:run_id>/", run_views.run, name="run"),
     path("runs/<int:run_id>/live/", run_views.run_fragment, name="run_fragment"),
+    path("runs/<int:run_id>/replay/", replay_views.run_replay, name="run_replay"),
     path("runs/<int:run_id>/verify/", run_views.verify, name="run_verify"),
     path("runs/<int:run_id>/experts/", routing_views.expert, name="expert"),
     path("runs/<int:run_id>/charts/<slug:name>.<slug:form>", routing_views.run_chart, name="run_chart"),

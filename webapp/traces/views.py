@@ -12,12 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from webapp.accounts.access import MemberRequest
+from webapp.accounts.models import Role
 from webapp.problems.models import Problem
 from webapp.tags import as_list
 from webapp.traces import queries, tokenstore, viewer_words
 from webapp.traces.filters import TraceFilter
 from webapp.traces.models import FindingKind, Run, Trace
 from webapp.traces.panes import bases_of, panes_of
+from webapp.traces.replay_queries import replay_of
 from webapp.traces.token_views import etag, number
 
 PAGE_SIZE = 50
@@ -66,7 +68,7 @@ def _column(name: str, sort: str) -> dict[str, object]:
 
 
 @require_GET
-def detail(request: HttpRequest, trace_id: int) -> HttpResponse:
+def detail(request: MemberRequest, trace_id: int) -> HttpResponse:
     """One trace: its text in panes, what is odd, how it was judged, and the instruments over its tokens."""
     try:
         trace = queries.trace_with_all(trace_id)
@@ -84,6 +86,7 @@ def detail(request: HttpRequest, trace_id: int) -> HttpResponse:
         "store": store,
         "store_error": store_error,
         "viewer": _viewer_config(trace, store),
+        "replay": replay_of(trace, store, may_ask=request.user.may(Role.EDITOR)),
         "speed": trace.completion_tokens / trace.duration_seconds
         if trace.completion_tokens and trace.duration_seconds
         else None,

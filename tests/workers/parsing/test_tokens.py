@@ -46,3 +46,13 @@ def test_with_tokens_leaves_a_separate_field_alone():
 def test_with_tokens_refuses_spans_out_of_order():
     with pytest.raises(ValueError, match="order"):
         ranges([(2, 3), (0, 2)])
+
+
+def test_with_tokens_covers_a_separate_field_that_has_tokens():
+    segments = parse("Q?", "ab", "4", "stop").segments
+    spans = [(0, 2), (2, 2), (2, 3), (3, 4), (4, 4), (4, 5), (5, 5)]  # the tags around the think have no characters
+    filled = with_tokens(segments, "Q?", "4", spans, reasoning="ab")
+
+    assert [(s["field"], s["token_start"], s["token_end"]) for s in filled] == [
+        ("prompt", 0, 1), ("reasoning", 1, 4), ("completion", 4, 7),
+    ]  # fmt: skip
