@@ -1,4 +1,4 @@
-"""Reads of traces: the filtered list, one trace with all that is known of it, the samples of one problem in one run."""
+"""Reads of traces: the filtered list, one trace with all that is known of it, its place in its group."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.traces.filters import TraceFilter
 from webapp.traces.models import CurrentVerdict, Finding, Trace, Verdict
-from webapp.traces.panes import panes_of
 
 EXCERPT_CHARS = 240
-BRIEF_CHARS = 600
 # what a list does not need of a trace and its neighbours: text, and whatever else grows with it
 _HEAVY = [
     "prompt", "reasoning", "completion", "segments", "provenance", "metadata",
@@ -94,41 +92,6 @@ def place_in_group(trace: Trace) -> Place:
         count=group.count(),
         previous_id=before.order_by("-sample_index").values_list("pk", flat=True).first(),
         next_id=after.order_by("sample_index").values_list("pk", flat=True).first(),
-    )
-
-
-def group(run_id: int, problem_id: int) -> QuerySet[Trace]:
-    """The samples of one problem in one run, in order, with findings and, newest first, verdicts."""
-    return (
-        Trace.objects.filter(run_id=run_id, problem_id=problem_id)
-        .prefetch_related(
-            Prefetch("findings", Finding.objects.order_by("pk")),
-            Prefetch("verdicts", Verdict.objects.order_by("-created_at", "-pk")),
-        )
-        .defer("prompt", "provenance", "metadata")
-        .order_by("sample_index")
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """A sample of a group in brief. `answer`: the first lines of its answer, or of what it has instead (`of`: its kind)."""
-
-    trace: Trace
-    answer: str
-    of: str
-    verdict: Verdict | None
-
-
-def brief(trace: Trace) -> Brief:
-    """`trace` in brief; reads nothing that `group` has not fetched."""
-    texts = {"prompt": "", "reasoning": trace.reasoning, "completion": trace.completion}
-    spoken = [pane for pane in panes_of(trace.segments, texts) if not pane.is_tag and pane.text.strip()]
-    answers = [pane for pane in spoken if pane.kind == "answer"]
-    chosen = next(reversed(answers or spoken), None)
-    text = chosen.text.strip()[:BRIEF_CHARS] if chosen else ""
-    return Brief(
-        trace=trace, answer=text, of=chosen.kind if chosen else "", verdict=next(iter(trace.verdicts.all()), None)
     )
 
 

@@ -1,11 +1,11 @@
-"""The trace list, the trace page, the group page. Runs, imports and what the page's modules fetch have view modules of their own."""
+"""The trace list and the trace page. Groups, runs, imports and what the page's modules fetch have view modules of their own."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, render
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
@@ -13,11 +13,10 @@ from django.views.decorators.http import require_GET
 
 from webapp.accounts.access import MemberRequest
 from webapp.accounts.models import Role
-from webapp.problems.models import Problem
 from webapp.tags import as_list
 from webapp.traces import queries, tokenstore, viewer_words
 from webapp.traces.filters import TraceFilter
-from webapp.traces.models import FindingKind, Run, Trace
+from webapp.traces.models import FindingKind, Trace
 from webapp.traces.panes import bases_of, panes_of
 from webapp.traces.replay_queries import replay_of
 from webapp.traces.token_views import etag, number
@@ -137,17 +136,3 @@ def _stretches(
         {"start": bases[row["field"]] + row["start"], "end": bases[row["field"]] + row["end"]} | said(row)
         for row in rows
     ]
-
-
-@require_GET
-def group(request: HttpRequest, run_id: int, problem_id: int) -> HttpResponse:
-    """All samples of one problem in one run, side by side in brief."""
-    run = get_object_or_404(Run.objects.select_related("engine"), pk=run_id)
-    problem = get_object_or_404(Problem.objects.select_related("problem_set"), pk=problem_id)
-    page = Paginator(queries.group(run_id, problem_id), PAGE_SIZE).get_page(request.GET.get("page"))
-    if not page.paginator.count:
-        raise Http404(_("Run %(run)s has no sample of problem %(problem)s.") % {"run": run_id, "problem": problem_id})
-    samples = [queries.brief(trace) for trace in page.object_list]
-    counts = queries.verdict_counts(Trace.objects.filter(run_id=run_id, problem_id=problem_id))
-    context = {"run": run, "problem": problem, "page": page, "samples": samples, "verdicts": counts}
-    return render(request, "traces/group.html", context)

@@ -1,6 +1,7 @@
 """Labelling: the panel beside a trace, and the way to the next trace that waits for a label.
 
-The panel is loaded into the trace page and works as a page of its own, with buttons, where there is no JavaScript.
+The panel is loaded into the trace page and works as a page of its own, with buttons, where there is no JavaScript. On the page of a
+group each sample has a strip of it (`strip` in the form): the three buttons, which keep rating, tags and one's own note.
 A page is part of a queue when its address has `queue=`, the query string of the list that is being worked off.
 """
 
@@ -67,7 +68,9 @@ def _add_label(request: MemberRequest, trace: Trace) -> HttpResponse:
     if queue is not None:
         return _go(request, _next_address(queue, trace.pk))
     trace.refresh_from_db()
-    return _panel(request, trace, saved=True) if request.htmx else redirect("curation:label", trace.pk)
+    if request.htmx:
+        return _panel(request, trace, saved=True)
+    return redirect(_in_group(trace)) if "strip" in request.POST else redirect("curation:label", trace.pk)
 
 
 def _panel(
@@ -108,8 +111,12 @@ def _panel(
             "skip_address": _next_address(queue, trace.pk),
             "back_address": _in_queue(before, queue) if before else "",
         }
-    if request.htmx:
-        return render(request, "curation/_label_panel.html", context)  # htmx swaps nothing from a 4xx
+    if request.htmx:  # which swaps nothing from a 4xx
+        if "strip" in request.POST:
+            own = newest is not None and newest.created_by_id == request.user.pk
+            kept = {"tags": " ".join(context["newest_tags"]), "note": newest.note if newest is not None and own else ""}
+            return render(request, "curation/_label_strip.html", context | kept)
+        return render(request, "curation/_label_panel.html", context)
     parts = [part(kind, text, limit=PART_CHARS) for kind, text in queries.texts_of(trace)]
     return render(request, "curation/label.html", context | {"parts": parts}, status=status)
 
@@ -137,6 +144,10 @@ def _queue_of(request: MemberRequest) -> str | None:
             return queries.queue_query(params["queue"])
     around = QueryDict(urlsplit(request.htmx.current_url or "").query if request.htmx else "")
     return queries.queue_query(around["queue"]) if "queue" in around else None
+
+
+def _in_group(trace: Trace) -> str:
+    return f"{reverse('traces:group', args=[trace.run_id, trace.problem_id])}#sample-{trace.sample_index + 1}"
 
 
 def _in_queue(trace_id: int, query: str) -> str:
