@@ -21,8 +21,10 @@ TRACES = 24  # looked at
 WINDOW = 2 * tokenstore.ROW_GROUP_TOKENS  # tokens of each
 SECONDS = 2.0  # after which no further trace is read
 MOST = 25  # kinds of token in the table
+LEAST_FOR_RATE = 5  # times taken, below which the share of a token's occurrences says little
 EXAMPLES = 3  # of each
 AROUND = 28  # characters of context on each side
+_BLANK = {"\n": ("LF", "000A", "line feed"), "\t": ("TAB", "0009", "tab"), " ": ("␣", "0020", "space")}
 _STRIDE = 0.6180339887  # of the golden ratio: places spread evenly, whatever their number
 
 
@@ -53,8 +55,14 @@ class Kind:
 
     @property
     def text(self) -> list[Piece]:
-        """The token's text where it was first seen."""
-        return self.examples[0].text
+        """The token's text where it was first seen; white space, which alone would not be seen, as marks."""
+        shown: list[Piece] = []
+        for piece in self.examples[0].text:
+            if piece.code or piece.text.strip():
+                shown.append(piece)
+            else:
+                shown += [Piece(*_BLANK.get(char, (char,))) for char in piece.text]
+        return shown
 
     @property
     def mean_weight(self) -> float:
@@ -105,8 +113,12 @@ def sample(run: Run, *, most: int = TRACES) -> list[Trace]:
     return list(found.values())
 
 
-def card(run: Run, meta: tokenstore.ShardMeta, layer: int, expert: int, *, seconds: float = SECONDS) -> Card:
-    """Look through the run's sample for what `expert` of decoder layer `layer` takes. ValueError for a shard that cannot be read."""
+def card(
+    run: Run, meta: tokenstore.ShardMeta, layer: int, expert: int, *, by_rate: bool = False, seconds: float = SECONDS
+) -> Card:
+    """Look through the run's sample for what `expert` of decoder layer `layer` takes, most often first; with `by_rate` by the share of
+    a token's occurrences, of those taken LEAST_FOR_RATE times. ValueError for a shard that cannot be read.
+    """
     until = time.monotonic() + seconds
     search = _Search(layer, expert)
     for number, trace in enumerate(sample(run)):
@@ -114,11 +126,14 @@ def card(run: Run, meta: tokenstore.ShardMeta, layer: int, expert: int, *, secon
             break
         search.look(trace, number)
     taken = sum(kind.taken for kind in search.kinds.values())
-    rows = sorted(search.kinds.values(), key=lambda kind: (-kind.taken, kind.token_id))[:MOST]
-    for kind in rows:
+    for kind in search.kinds.values():
         kind.seen = search.seen[kind.token_id]
         kind.share = 100 * kind.taken / taken
-        kind.bars = charts.bar(kind.taken, rows[0].taken)
+    chosen = [kind for kind in search.kinds.values() if not by_rate or kind.taken >= LEAST_FOR_RATE]
+    rows = sorted(chosen, key=lambda kind: (-kind.rate if by_rate else 0.0, -kind.taken, kind.token_id))[:MOST]
+    largest = max((kind.taken for kind in rows), default=0)
+    for kind in rows:
+        kind.bars = charts.bar(kind.taken, largest)
     return Card(
         layer, expert, meta.layers, meta.n_experts, search.traces, search.tokens, taken, len(search.kinds), rows
     )

@@ -40,6 +40,7 @@ def trace_routing(request: MemberRequest, trace_id: int) -> HttpResponse:
             "layers": routing_tables.layer_rows(trace, counting),
             "experts": routing_tables.expert_rows(trace, counting),
             "pairs": routing_tables.pair_rows(trace, counting),
+            **_layers_around(counting.layers, counting.layer),
             "tokens": dict(zip(routing_counting.PARTS, counting.tokens.tolist(), strict=True)),
         }
     response = render(request, "traces/_routing.html" if request.htmx else "traces/routing.html", context)
@@ -62,7 +63,8 @@ def expert(request: MemberRequest, run_id: int) -> HttpResponse:
             if layer not in meta.layers or number >= meta.n_experts:
                 words = _("Run %(run)s has no expert %(expert)s in layer %(layer)s.")
                 raise Http404(words % {"run": run_id, "expert": number, "layer": layer})
-            context["card"] = expert_cards.card(run, meta, layer, number)
+            context["by_rate"] = by_rate = request.GET.get("sort") == "rate"
+            context["card"] = expert_cards.card(run, meta, layer, number, by_rate=by_rate)
             context |= _in_run(run, layer, number) | _neighbours(meta.layers, meta.n_experts, layer, number)
     except ValueError as error:
         context["error"] = str(error)
@@ -85,11 +87,14 @@ def _in_run(run: Run, layer: int, number: int) -> dict[str, Any]:
     }
 
 
-def _neighbours(layers: list[int], n_experts: int, layer: int, number: int) -> dict[str, Any]:
+def _neighbours(layers: list[int], n_experts: int, layer: int, number: int) -> dict[str, int | None]:
+    around = {"previous": number - 1 if number else None, "next": number + 1 if number + 1 < n_experts else None}
+    return around | _layers_around(layers, layer)
+
+
+def _layers_around(layers: list[int], layer: int) -> dict[str, int | None]:
     place = layers.index(layer)
     return {
-        "previous": number - 1 if number else None,
-        "next": number + 1 if number + 1 < n_experts else None,
         "lower": layers[place - 1] if place else None,
         "higher": layers[place + 1] if place + 1 < len(layers) else None,
     }

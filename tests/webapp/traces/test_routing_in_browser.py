@@ -77,6 +77,10 @@ def test_routing_page_counts_on_and_changes_layer(open_page, run, monkeypatch):
     expect(page.locator("tr.chosen th")).to_have_text("1")
     page.locator("th a", has_text="3").first.click()
     expect(page.locator("tr.chosen th")).to_have_text("3")
+    page.keyboard.press("[")
+    expect(page.locator("tr.chosen th")).to_have_text("2")
+    page.keyboard.press("]")
+    expect(page.locator("tr.chosen th")).to_have_text("3")
     page.locator(".expert-grid a").nth(2).click()
     expect(page).to_have_url(re.compile(r"overlay=gate&layer=3&expert=2"))
 

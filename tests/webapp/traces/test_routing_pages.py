@@ -12,6 +12,7 @@ from tests.webapp.traces import factories as make
 from webapp.traces import expert_cards, routing, routing_counting, routing_tables, tokenstore
 from webapp.traces.models import Trace
 from webapp.traces.records import StoredTokens
+from webapp.traces.visible import Piece
 
 pytestmark = pytest.mark.django_db
 TEXT = "<think>" + "12 and 30, then some more. " * 30 + "</think>It is 42."
@@ -141,6 +142,21 @@ def test_card_counts_what_the_expert_takes(trace):
             assert 5 in whole.expert_ids[example.token, 1].tolist()
 
 
+def test_card_by_the_share_of_a_tokens_occurrences(member, trace):
+    taken, seen = by_hand([trace], 2, 5)
+    answer = member.get(reverse("traces:expert", args=[trace.run_id]), {"layer": 2, "expert": 5, "sort": "rate"})
+    expected = sorted((n / seen[token] for token, n in taken.items() if n >= expert_cards.LEAST_FOR_RATE), reverse=True)
+    assert expected
+    assert [kind.rate / 100 for kind in answer.context["card"].rows] == pytest.approx(expected[: expert_cards.MOST])
+
+
+def test_white_space_is_shown_as_marks():
+    made = expert_cards.Kind(7, examples=[expert_cards.Example(1, 0, [], [Piece("\n  ")], [], 0.5, "/")])
+    assert [piece.text for piece in made.text] == ["LF", "␣", "␣"]
+    made = expert_cards.Kind(7, examples=[expert_cards.Example(1, 0, [], [Piece(" the")], [], 0.5, "/")])
+    assert made.text == [Piece(" the")]
+
+
 def _place(trace_id):
     trace = Trace.objects.get(pk=trace_id)
     return trace.store_path, trace.store_row_group, trace.store_tokens
@@ -170,7 +186,7 @@ def test_expert_page(member, trace):
     answer = member.get(address, {"layer": 2, "expert": 5})
     text = answer.content.decode()
     card = answer.context["card"]
-    assert f"{card.tokens:,} tokens of 1 traces" in text
+    assert f"{card.tokens:,} tokens of 1 trace." in text
     assert "Expert 5 of layer 2" in text
     assert card.rows[0].examples[0].link.replace("&", "&amp;") in text
     assert f"&amp;token={card.rows[0].examples[0].token}" in text

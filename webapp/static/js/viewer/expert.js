@@ -1,4 +1,4 @@
-// The expert page by key: from expert to expert, from layer to layer.
+// The expert page and the routing page by key: from expert to expert, from layer to layer.
 import { follow, listen } from "./keys.js";
 
 listen({
