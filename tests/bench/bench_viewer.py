@@ -69,7 +69,7 @@ def served(folder):
         "--log-level",
         "warning",
     ]
-    process = subprocess.Popen(command, env=os.environ | {"SLUICE_TEST_DATA": str(folder)})
+    process = subprocess.Popen(command, env=os.environ | {"SLUICE_TEST_DATA": str(folder), "PYTHONWARNINGS": "ignore"})
     try:
         for _ in range(200):
             try:

@@ -110,7 +110,7 @@ export class Chunk {
     const scale = Math.min(devicePixelRatio || 1, 2, LARGEST / Math.max(width, height));
     this.canvas.width = Math.round(width * scale);
     this.canvas.height = Math.round(height * scale);
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", { willReadFrequently: true }); // in memory: drawn once, shown often
     context.scale(scale, scale);
     return context;
   }

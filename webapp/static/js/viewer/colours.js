@@ -2,9 +2,11 @@
 import { HUES, LEVELS, STEPS } from "./palette.js";
 
 export class Colours {
-  // `host`: an element on which the variables of css/trace.css hold; `onChange()` after another theme
-  constructor(host, onChange) {
-    this.host = host;
+  // `onChange()`: after another theme
+  constructor(onChange) {
+    this.probe = document.createElement("span"); // alone at the end of the page, where a new colour touches nothing else
+    this.probe.hidden = true;
+    document.body.append(this.probe);
     const again = () => {
       this.cache = new Map();
       onChange();
@@ -23,12 +25,8 @@ export class Colours {
 
   // light-dark() is resolved in a property that takes a colour, not in the variable itself
   resolve(name, alpha) {
-    const probe = document.createElement("span");
-    probe.style.color = alpha === 1 ? `var(${name})` : `color-mix(in srgb, var(${name}) ${alpha * 100}%, transparent)`;
-    this.host.append(probe);
-    const { color } = getComputedStyle(probe);
-    probe.remove();
-    return color;
+    this.probe.style.color = alpha === 1 ? `var(${name})` : `color-mix(in srgb, var(${name}) ${alpha * 100}%, transparent)`;
+    return getComputedStyle(this.probe).color;
   }
 
   category(number, alpha) {

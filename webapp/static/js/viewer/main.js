@@ -42,6 +42,7 @@ function showControls() {
   const isReading = state.view !== "tokens";
   byId("overlay").value = state.overlay;
   byId("legend").hidden = isReading;
+  byId("map")?.classList.toggle("away", isReading);
   for (const control of toolbar.querySelectorAll(".control")) {
     control.hidden = isReading || (control.dataset.for && !KINDS[state.overlay][control.dataset.for]);
   }

@@ -6,7 +6,8 @@ import { MapPicture } from "./mappicture.js";
 import { decode } from "./tokens.js";
 
 const STEP = 64; // the number of bins is a multiple, so that windows of about the same height share a kept answer
-const PAGE = 10;
+const PAGE = 10; // bins
+const SAY = 150; // milliseconds of rest after which a reader is told where the page stands
 
 export class TraceMap {
   // `element` holds a canvas; `go(i)` brings token i onto the screen; `sight()` gives [first, last] of what is on it, or null
@@ -16,19 +17,23 @@ export class TraceMap {
     this.frame = element.querySelector(".map-sight");
     this.count = facts.tokens.count;
     this.kept = new Map(); // kind and bins -> a promise of the server's answer
-    this.picture = new MapPicture(this.canvas, new Colours(element, () => this.draw()));
+    this.picture = new MapPicture(this.canvas, new Colours(() => this.draw()));
     this.listen();
-    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    this.height = 0; // of the canvas; asking for it while scrolling would lay the page out
+    new ResizeObserver(() => {
+      this.height = this.canvas.clientHeight;
+      this.draw();
+    }).observe(this.canvas);
     addEventListener("scroll", () => this.follow(), { passive: true });
     element.hidden = false;
   }
 
   get bins() {
-    return Math.min(this.count, 1024, Math.max(STEP, Math.floor(this.canvas.clientHeight / STEP) * STEP));
+    return Math.min(this.count, 1024, Math.max(STEP, Math.floor(this.height / STEP) * STEP));
   }
 
   get isShown() {
-    return this.canvas.clientHeight > 0;
+    return this.height > 0;
   }
 
   show(overlay, layer) {
@@ -76,12 +81,17 @@ export class TraceMap {
       const seen = this.sight();
       this.frame.hidden = !seen;
       if (!seen) return;
-      const [top, bottom] = [seen[0], seen[1] + 1].map((i) => (i / this.count) * this.canvas.clientHeight);
-      this.frame.style.top = `${top}px`;
-      this.frame.style.height = `${Math.max(3, bottom - top)}px`;
-      this.element.setAttribute("aria-valuenow", seen[0]);
-      this.element.setAttribute("aria-valuetext", this.words.mapAt.replace("{n}", seen[0]).replace("{count}", this.count));
+      const [top, bottom] = [seen[0], seen[1] + 1].map((i) => Math.round((i / this.count) * this.height));
+      this.frame.style.transform = `translateY(${top}px)`;
+      this.frame.style.height = `${Math.max(4, bottom - top)}px`;
+      clearTimeout(this.saying);
+      this.saying = setTimeout(() => this.say(seen[0]), SAY);
     });
+  }
+
+  say(i) {
+    this.element.setAttribute("aria-valuenow", i);
+    this.element.setAttribute("aria-valuetext", this.words.mapAt.replace("{n}", i).replace("{count}", this.count));
   }
 
   listen() {

@@ -16,7 +16,7 @@ export class MapPicture {
     const ratio = Math.min(devicePixelRatio || 1, 2);
     this.canvas.width = width * ratio;
     this.canvas.height = height * ratio;
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", { willReadFrequently: true });
     context.scale(ratio, ratio);
     return { context, left: EDGE, width: width - 2 * EDGE, height };
   }
@@ -25,18 +25,29 @@ export class MapPicture {
   layered({ map, bins, layers }, kind, chosen, expert) {
     const { context, left, width, height } = this.begin();
     const across = width / layers.length;
-    const down = height / bins;
     const only = expert === "" ? null : expert % (HUES * LEVELS);
-    for (let b = 0; b < bins; b++) {
-      for (let n = 0; n < layers.length; n++) {
-        const cell = map[b * layers.length + n];
-        if (cell === UNKNOWN || (only !== null && cell !== only)) continue;
-        context.fillStyle = this.cell(kind, cell);
-        context.fillRect(left + n * across, b * down, across + 0.3, down + 0.3);
-      }
-    }
+    const table = this.table(kind, only);
+    const picture = new ImageData(layers.length, bins);
+    new Uint32Array(picture.data.buffer).set(Uint32Array.from(map, (cell) => table[cell]));
+    const small = new OffscreenCanvas(layers.length, bins);
+    small.getContext("2d").putImageData(picture, 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, left, 0, width, height);
     context.strokeStyle = this.colours.get("--ink");
     context.strokeRect(left + chosen * across - 0.5, 0.5, Math.max(across, 2) + 1, height - 1);
+  }
+
+  // Every cell's colour as the pixel of an image; nothing for what is not known or not asked for.
+  table(kind, only) {
+    const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    return Uint32Array.from({ length: UNKNOWN + 1 }, (_, cell) => {
+      const isCategory = kind.form !== "scale";
+      if (cell === UNKNOWN || (isCategory && (cell >= HUES * LEVELS || (only !== null && cell !== only)))) return 0;
+      pixel.clearRect(0, 0, 1, 1);
+      pixel.fillStyle = this.cell(kind, cell);
+      pixel.fillRect(0, 0, 1, 1);
+      return new Uint32Array(pixel.getImageData(0, 0, 1, 1).data.buffer)[0];
+    });
   }
 
   cell(kind, cell) {

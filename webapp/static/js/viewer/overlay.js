@@ -16,7 +16,7 @@ export class Overlay {
   constructor(reader, legend, facts, panes, words, onKnown) {
     Object.assign(this, { reader, facts, panes, onKnown });
     this.legend = new Legend(legend, words);
-    this.painter = new Painter(new Colours(reader, () => this.repaint()));
+    this.painter = new Painter(new Colours(() => this.repaint()));
     this.near = new Set();
     this.state = null; // what is asked for
     this.shown = KINDS.none; // what is painted

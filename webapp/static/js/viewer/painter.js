@@ -90,9 +90,9 @@ export class Painter {
   mark(context, box) {
     context.fillStyle = this.colours.get("--ink");
     context.beginPath();
-    context.moveTo(box.x, box.y - 1);
-    context.lineTo(box.x + 7, box.y - 1);
-    context.lineTo(box.x, box.y + 6);
+    context.moveTo(box.x, box.y - 3);
+    context.lineTo(box.x + 7, box.y - 3);
+    context.lineTo(box.x, box.y + 4);
     context.fill();
   }
 }

@@ -41,10 +41,14 @@ export class Tokens {
 
   // All that is not of a layer; `onPart(loaded)` after each answer.
   async load(onPart) {
-    for (let start = 0; start < this.count; start += MOST) {
-      this.take(await this.fetch(`start=${start}&stop=${Math.min(start + MOST, this.count)}&layer=none`));
-      onPart(Math.min(start + MOST, this.count));
-    }
+    let loaded = 0;
+    const part = async (start) => {
+      const stop = Math.min(start + MOST, this.count);
+      this.take(await this.fetch(`start=${start}&stop=${stop}&layer=none`));
+      loaded += stop - start;
+      onPart(loaded);
+    };
+    await Promise.all(Array.from({ length: Math.ceil(this.count / MOST) }, (_, n) => part(n * MOST)));
   }
 
   take(window) {
