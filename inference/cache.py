@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inference import native
 from inference.attend import BLOCK
 from inference.config import DeepseekConfig
 from inference.gate import Routed
@@ -40,18 +41,25 @@ class Cache:
             kind: type[np.uint8 | np.uint16] = np.uint8 if self.config.n_routed_experts <= 256 else np.uint16
             self._ids = np.empty((*shape, self.config.num_experts_per_tok), kind)
             self._weights = np.empty((*shape, self.config.num_experts_per_tok), np.float16)
+            self._tensors = torch.from_numpy(self._ids), torch.from_numpy(self._weights)
         if self.level == "full" and self._detail is None:
             groups = np.empty((*shape, self.config.n_group), np.bool_)
             self._detail = (groups, np.empty(shape, np.uint8), np.empty(shape, np.float32), np.empty(shape, np.float32))
 
-    def record(self, slots: torch.Tensor, routed: Routed) -> None:
-        """Write the routing of a pass, all router layers together [L, T, ...], of the tokens at `slots` int64 [T]."""
+    def record(self, slots: torch.Tensor, routed: Routed, *, kernels: bool = False) -> None:
+        """Write the routing of a pass, all router layers together [L, T, ...], of the tokens at `slots` int64 [T]. `kernels` where they made it:
+        at one token a pass, numpy's two assignments would take a tenth of it.
+        """
         if not self.level or self._ids is None or self._weights is None:
             return
-        at = slots.cpu().numpy()
-        self._ids[at] = routed.ids.transpose(0, 1).cpu().numpy()
-        self._weights[at] = routed.weights.transpose(0, 1).cpu().numpy()
+        if kernels:
+            native.record(slots, routed.ids, routed.weights, *self._tensors)
+        else:
+            at = slots.cpu().numpy()
+            self._ids[at] = routed.ids.transpose(0, 1).cpu().numpy()
+            self._weights[at] = routed.weights.transpose(0, 1).cpu().numpy()
         if self.level == "full" and self._detail is not None and routed.detail is not None:
+            at = slots.cpu().numpy()
             for mine, rows in zip(self._detail, routed.detail, strict=True):
                 mine[at] = rows.transpose(0, 1).cpu().numpy()
 

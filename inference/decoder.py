@@ -124,5 +124,7 @@ class Decoder:
     def _run_stack(self, stack: Stack, tokens: torch.Tensor, place: Place, cache: Cache) -> torch.Tensor:
         pools = cache.layers[: len(self.layers)]
         passed = run_stack(stack, self.embedding[tokens], place, pools, detail=cache.level == "full")
-        cache.record(place.slots, Routed(passed.ids, passed.weights, RouteDetail(*passed[3:])))
+        if cache.level:
+            routed = Routed(passed.ids, passed.weights, RouteDetail(*passed[3:]))
+            cache.record(place.slots, routed, kernels=True)
         return passed.hidden

@@ -171,3 +171,14 @@ def sample(
         logits_BV, temperature, top_k, top_p, draws_B
     )
     return out
+
+
+def record(
+    slots_T: torch.Tensor,
+    ids_LTK: torch.Tensor,
+    weights_LTK: torch.Tensor,
+    to_ids: torch.Tensor,
+    to_weights: torch.Tensor,
+) -> None:
+    """Write a pass's routing into rows `slots_T` int64 of `to_ids` uint8 or uint16 and `to_weights` float16, both [slots, L, K]."""
+    torch.ops.sluice.record.default(slots_T, ids_LTK, weights_LTK, to_ids, to_weights)

@@ -57,16 +57,46 @@ std::tuple<Tensor, Tensor, Tensor> op_sample(const Tensor& logits, double temper
   return {tokens, logprobs, entropies};
 }
 
+template <class Id>
+void scatter(const int64_t* slots, const int64_t* ids, const float* weights, const std::array<int64_t, 3>& size, int64_t room, Id* to_ids,
+             torch::headeronly::Half* to_weights) {
+  const auto [layers, rows, chosen] = size;
+  for (int64_t r = 0; r < rows; ++r) {
+    STD_TORCH_CHECK(slots[r] >= 0 && slots[r] < room, "slots: ", slots[r], " of ", room);
+    for (int64_t l = 0; l < layers; ++l)
+      for (int64_t k = 0; k < chosen; ++k) {
+        const int64_t from = (l * rows + r) * chosen + k, to = (slots[r] * layers + l) * chosen + k;
+        to_ids[to] = static_cast<Id>(ids[from]);
+        to_weights[to] = torch::headeronly::Half(weights[from]);
+      }
+  }
+}
+
+void op_record(const Tensor& slots, const Tensor& ids, const Tensor& weights, Tensor to_ids, Tensor to_weights) {
+  const int64_t layers = ids.size(0), rows = ids.size(1), chosen = ids.size(2), room = to_ids.size(0);
+  const int64_t* at = address<int64_t, 1>(slots, "slots", {rows});
+  const int64_t* from = address<int64_t, 3>(ids, "ids", {layers, rows, chosen});
+  const float* weight = address<float, 3>(weights, "weights", {layers, rows, chosen});
+  auto* half = address<torch::headeronly::Half, 3>(to_weights, "to_weights", {room, layers, chosen});
+  const std::array<int64_t, 3> size{layers, rows, chosen};
+  if (to_ids.scalar_type() == Scalar::Byte)
+    scatter(at, from, weight, size, room, address<uint8_t, 3>(to_ids, "to_ids", {room, layers, chosen}), half);
+  else
+    scatter(at, from, weight, size, room, address<uint16_t, 3>(to_ids, "to_ids", {room, layers, chosen}), half);
+}
+
 }  // namespace sluice
 
 STABLE_TORCH_LIBRARY_FRAGMENT(sluice, m) {
   m.def(
       "gate(Tensor logits, Tensor? bias, int scoring, int group_kind, int groups, int open, int chosen, bool normalise, float scale, "
       "bool detail) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def("record(Tensor slots, Tensor ids, Tensor weights, Tensor(a!) to_ids, Tensor(b!) to_weights) -> ()");
   m.def("sample(Tensor logits, float temperature, int top_k, float top_p, Tensor draws) -> (Tensor, Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(sluice, CPU, m) {
   m.impl("gate", TORCH_BOX(&sluice::op_gate));
+  m.impl("record", TORCH_BOX(&sluice::op_record));
   m.impl("sample", TORCH_BOX(&sluice::op_sample));
 }

@@ -3,6 +3,7 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/Half.h>
 
 #include <array>
 #include <optional>
@@ -31,6 +32,21 @@ template <>
 struct Kind<int64_t> {
   static constexpr Scalar scalar = Scalar::Long;
   static constexpr const char* name = "int64";
+};
+template <>
+struct Kind<uint8_t> {
+  static constexpr Scalar scalar = Scalar::Byte;
+  static constexpr const char* name = "uint8";
+};
+template <>
+struct Kind<uint16_t> {
+  static constexpr Scalar scalar = Scalar::UInt16;
+  static constexpr const char* name = "uint16";
+};
+template <>
+struct Kind<torch::headeronly::Half> {
+  static constexpr Scalar scalar = Scalar::Half;
+  static constexpr const char* name = "float16";
 };
 template <>
 struct Kind<int32_t> {
