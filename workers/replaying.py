@@ -1,8 +1,8 @@
-"""Stage: tokens and routing of traces that came without, by a local engine that reads what they say.
+"""Stage: tokens and routing of traces that came without, by a local engine that reads what they say; what has its own routing is compared.
 
 Works through the asked traces by key, a few at a time: each few become one shard, and are saved before the next. A trace that this checkpoint has
-replayed already, or that has the routing of the model that wrote it, is left as it is. What cannot be replayed is told by its number, and the
-others go on. Left out: how a text becomes tokens (rereading.py).
+replayed already is left as it is. The routing of the model that wrote a trace is never replaced: the replay's is compared with it. What cannot be
+replayed is told by its number, and the others go on. Left out: how a text becomes tokens (rereading.py), how routings differ (mismatch.py).
 """
 
 import time
@@ -16,18 +16,20 @@ from webapp.engines.models import Engine as EngineRow
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job
 from webapp.traces import tally_actions
-from webapp.traces.models import Trace
-from webapp.traces.records import ReplayedTrace
-from webapp.traces.replay_actions import save_replays
+from webapp.traces.models import RoutingComparison, Trace
+from webapp.traces.records import NewComparison, ReplayedTrace
+from webapp.traces.replay_actions import save_comparisons, save_replays
 from webapp.traces.replay_queries import HASH_SHOWN, REPLAYED_BY, REPLAYED_CHECKPOINT, asked
-from webapp.traces.tokenstore import ShardMeta, TokenArrays, read, read_meta, write_shard
+from webapp.traces.tokenstore import Layer, ShardMeta, TokenArrays, read, read_meta, write_shard
 from workers import loaded
+from workers.mismatch import mismatch
 from workers.parsing import with_tokens
 from workers.rereading import Reread, notes, reread
 from workers.tokenarrays import routed, shard_meta
 
 if TYPE_CHECKING:
     from inference import Engine
+    from inference.records import Replay
 
 CHUNK_TRACES = 8  # saved together, in one shard
 CHUNK_TOKENS = 16_384  # no further trace joins a chunk that has so many
@@ -41,6 +43,7 @@ class _Chunk:
 
     traces: list[tuple[Trace, Reread]] = field(default_factory=list)
     arrays: list[TokenArrays] = field(default_factory=list)
+    compared: list[NewComparison] = field(default_factory=list)
     kept: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     last: int = 0  # key of the last trace that was looked at
@@ -48,7 +51,7 @@ class _Chunk:
 
     @property
     def is_full(self) -> bool:
-        return len(self.arrays) >= CHUNK_TRACES or sum(map(len, self.arrays)) >= CHUNK_TOKENS
+        return len(self.arrays) + len(self.compared) >= CHUNK_TRACES or sum(map(len, self.arrays)) >= CHUNK_TOKENS
 
 
 def run(job: Job, deadline: float) -> bool:
@@ -100,24 +103,52 @@ class _Work:
 
     def _one(self, trace: Trace, chunk: _Chunk) -> None:
         said = read_meta(trace.store_path) if trace.has_tokens else None
-        same = trace.provenance.get(REPLAYED_CHECKPOINT) == self.row.checkpoint_hash
-        if said is not None and (same or not self._adds_to(said)):
+        if said is not None and self._is_known(trace, said):
             chunk.kept += 1
-            return
-        text = reread(trace, self.engine.tokenizer, _stored(trace))
-        chunk.arrays.append(self._replay(text))
-        chunk.traces.append((trace, text))
+        elif said is not None and _is_own(said):
+            chunk.compared.append(self._compare(trace, said))
+        else:
+            text = reread(trace, self.engine.tokenizer, _stored(trace))
+            chunk.arrays.append(self._arrays(text))
+            chunk.traces.append((trace, text))
 
-    def _adds_to(self, said: ShardMeta) -> bool:
-        """Whether a replay knows what such a shard does not. It never takes the place of the routing of the model that wrote the text."""
-        return said.source.startswith(SOURCE) or (not said.layers and bool(self.meta.layers))
+    def _is_known(self, trace: Trace, said: ShardMeta) -> bool:
+        """Whether a replay could add nothing to a trace whose shard says `said`."""
+        checkpoint = self.row.checkpoint_hash
+        if said.source.startswith(SOURCE):
+            return bool(trace.provenance.get(REPLAYED_CHECKPOINT) == checkpoint)
+        if not self.meta.layers:
+            return True  # no routing to add or to compare
+        return _is_own(said) and RoutingComparison.objects.filter(trace=trace, checkpoint_hash=checkpoint).exists()
 
-    def _replay(self, text: Reread) -> TokenArrays:
+    def _compare(self, trace: Trace, said: ShardMeta) -> NewComparison:
+        stored = _stored(trace, layer=None)
+        text = reread(trace, self.engine.tokenizer, stored)
+        if stored is None or stored.expert_ids is None or not text.stored:
+            words = _(
+                "its stored tokens are not those of the tokenizer of %(engine)s, so there is no routing to compare"
+            )
+            raise ValueError(words % {"engine": self.row.name})
+        mine, theirs = ((meta.layers, meta.n_experts, meta.top_k) for meta in (self.meta, said))
+        if mine != theirs:
+            words = _(
+                "its routing is of another shape than that of %(engine)s: other layers, experts or experts a token"
+            )
+            raise ValueError(words % {"engine": self.row.name})
+        routing, count = self._replay(text).routing, stored.routing_count
+        assert routing is not None  # noqa: S101  # an engine with layers that route
+        found = mismatch(stored.expert_ids[:count], routing.expert_ids[:count], said.layers)
+        return NewComparison(trace.pk, self.row.name, self.row.checkpoint_hash, found.tokens, found.layers, found.worst)
+
+    def _replay(self, text: Reread) -> "Replay":
         count, context = len(text.token_ids), self.engine.config.max_position_embeddings
         if count > context:
             words = _("%(tokens)s tokens are more than the context of %(engine)s, which is %(context)s")
             raise ValueError(words % {"tokens": f"{count:,}", "engine": self.row.name, "context": f"{context:,}"})
-        replay = self.engine.replay(text.token_ids, capture="full")
+        return self.engine.replay(text.token_ids, capture="full")
+
+    def _arrays(self, text: Reread) -> TokenArrays:
+        replay = self._replay(text)
         for values in (replay.logprobs, replay.entropies):
             values[: text.asked] = np.nan  # as of a generation: nobody sampled the prompt
         return TokenArrays(
@@ -126,7 +157,7 @@ class _Work:
             text_end=np.array([b for _, b in text.spans], np.int32),
             logprob=replay.logprobs,
             entropy=replay.entropies,
-            **routed(replay.routing, count),
+            **routed(replay.routing, len(text.token_ids)),
         )
 
     def save(self, chunk: _Chunk, *, done: int) -> None:
@@ -149,13 +180,11 @@ class _Work:
             save_replays(replays)
             changed = {trace.run_id for trace, _text in chunk.traces if trace.has_tokens}
             result["recount"] = sorted({*result.get("recount", []), *changed})
-        for key, more in (
-            ("replayed", len(chunk.arrays)),
-            ("tokens", sum(map(len, chunk.arrays))),
-            ("kept", chunk.kept),
-        ):
+        save_comparisons(chunk.compared)
+        tokens = sum(map(len, chunk.arrays)) + sum(one.tokens for one in chunk.compared)
+        new = {"replayed": len(chunk.arrays), "compared": len(chunk.compared), "tokens": tokens, "kept": chunk.kept}
+        for key, more in {**new, "failures": len(chunk.failures)}.items():
             result[key] = result.get(key, 0) + more
-        result["failures"] = result.get("failures", 0) + len(chunk.failures)
         result["failed"] = [*result.get("failed", []), *chunk.failures][:FAILURES_TOLD]
         jobs.progress(job, done=done, result={**result, "after": chunk.last})
 
@@ -166,10 +195,15 @@ class _Work:
         return said
 
 
-def _stored(trace: Trace) -> TokenArrays | None:
+def _is_own(said: ShardMeta) -> bool:
+    """Whether a shard has the routing of the model that wrote its traces."""
+    return bool(said.layers) and not said.source.startswith(SOURCE)
+
+
+def _stored(trace: Trace, layer: Layer = "none") -> TokenArrays | None:
     if not trace.has_tokens or trace.store_row_group is None or trace.store_tokens is None:
         return None
-    return read(trace.store_path, trace.store_row_group, trace.store_tokens, layer="none")
+    return read(trace.store_path, trace.store_row_group, trace.store_tokens, layer=layer)
 
 
 def _recount(job: Job) -> list[str]:
@@ -187,11 +221,13 @@ def _recount(job: Job) -> list[str]:
 
 def _conclude(job: Job, row: EngineRow) -> None:
     """Say what came of it."""
-    counts = {key: int(job.result.get(key, 0)) for key in ("replayed", "kept", "tokens", "failures")}
+    counts = {key: int(job.result.get(key, 0)) for key in ("replayed", "compared", "kept", "tokens", "failures")}
     numbers = {key: f"{count:,}" for key, count in counts.items()} | {"engine": row.name}
     words = []
     if counts["replayed"]:
-        words.append(_("%(replayed)s traces replayed through %(engine)s: %(tokens)s tokens.") % numbers)
+        words.append(_("%(replayed)s traces replayed through %(engine)s.") % numbers)
+    if counts["compared"]:
+        words.append(_("The routing of %(compared)s traces was compared with that of %(engine)s.") % numbers)
     if counts["kept"]:
         words.append(_("%(kept)s had all that %(engine)s could give, and were left as they are.") % numbers)
     if counts["failures"]:
@@ -199,6 +235,6 @@ def _conclude(job: Job, row: EngineRow) -> None:
         told = _("%(failures)s could not be replayed; the first is trace %(trace)s: %(why)s.")
         words.append(told % {**numbers, "trace": first["trace"], "why": first["why"]})
     words += _recount(job)
-    if counts["failures"] and not counts["replayed"] and not counts["kept"]:
+    if counts["failures"] and not (counts["replayed"] or counts["compared"] or counts["kept"]):
         raise ValueError(" ".join(words))
     job.message = " ".join(words) or _("There was nothing to replay.")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.webapp.traces import factories as make
 from tests.workers import checkpoint
 from tests.workers.generating import done as generated
 from tests.workers.generating import started
@@ -12,7 +13,7 @@ from tests.workers.loop import LONG_AGO, add, later, make_problems, make_run, r1
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import Job, JobKind
 from webapp.traces import tokenstore
-from webapp.traces.models import RunRouting, Trace
+from webapp.traces.models import RoutingComparison, RunRouting, Trace
 from webapp.traces.replay_actions import request_replay
 from workers import loaded, replaying
 from workers.registering import register
@@ -168,13 +169,55 @@ def test_where_nothing_could_be_replayed_the_job_fails_in_words(run, engine):
         replaying.run(job, later())
 
 
-def test_the_writers_own_routing_is_never_replaced(engine, other):
+def test_the_writers_own_routing_is_compared_and_never_replaced(engine, other, store_files):
     run = started(engine, make_problems(["1"]), n=2)
     generated(run)
-    before = [trace.store_path for trace in traces(run)]
+    before, files = [trace.store_path for trace in traces(run)], store_files()
     job = worked(other, run=run)
-    assert job.result["kept"] == 2
-    assert [trace.store_path for trace in traces(run)] == before
+    assert (job.result["compared"], job.result["replayed"]) == (2, 0)
+    assert ([trace.store_path for trace in traces(run)], store_files()) == (before, files)
+    for trace in traces(run):
+        found = RoutingComparison.objects.get(trace=trace)
+        stored = arrays(trace)
+        theirs = loaded.engine(other).replay(stored.token_id.tolist()).routing
+        own, new = (np.sort(ids[: stored.routing_count], -1) for ids in (stored.expert_ids, theirs.expert_ids))
+        differ = (own != new).any(-1)
+        assert (found.engine_name, found.tokens) == ("other", stored.routing_count)
+        assert [(each["layer"], each["differ"]) for each in found.layers] == list(
+            zip(theirs.layers, differ.sum(0).tolist(), strict=True)
+        )
+        assert differ.any()
+        token, layers, first = found.worst[0]
+        assert layers == differ.sum(1).max() == differ[token].sum()
+        assert differ[token, theirs.layers.index(first)]
+
+
+def test_against_the_engine_that_wrote_it_hardly_a_token_differs(engine):
+    run = started(engine, make_problems(["1"]), n=1)
+    generated(run)
+    worked(engine, run=run)
+    found = RoutingComparison.objects.get()
+    assert all(each["differ"] <= 1 for each in found.layers)  # a tie may fall on the other side in another batch
+
+
+def test_compared_once(engine, other):
+    run = started(engine, make_problems(["1"]), n=2)
+    generated(run)
+    worked(other, run=run)
+    assert worked(other, run=run).result["kept"] == 2
+    assert RoutingComparison.objects.count() == 2
+
+
+def test_routing_of_another_tokenizer_or_shape_cannot_be_compared(engine, folder, monkeypatch):
+    (problem,) = make_problems(["3"])
+    foreign = make.trace(make_run([problem]), problem, r1("1 and 2", "3"), tokens=True)
+    with pytest.raises(ValueError, match="not those of the tokenizer of random"):
+        replaying.run(claimed(engine, trace_ids=[foreign.pk]), later())
+    run = started(engine, make_problems(["1"]), n=1)
+    generated(run)
+    monkeypatch.setattr(replaying, "read_meta", lambda _path: tokenstore.ShardMeta([1, 2, 3], 64, 6, "elsewhere"))
+    with pytest.raises(ValueError, match="of another shape"):
+        replaying.run(claimed(engine, run=run), later())
 
 
 def test_a_replay_gives_way_to_another_engines_and_its_shard_stays(run, engine, other, store_files):

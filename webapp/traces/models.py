@@ -190,6 +190,26 @@ class Verdict(models.Model):
         return f"{self.verifier}: {self.value}"
 
 
+class RoutingComparison(models.Model):
+    """A trace's own routing against that of a local engine that replayed it; see workers.mismatch."""
+
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="comparisons")
+    engine_name = models.CharField(max_length=200)
+    checkpoint_hash = models.CharField(max_length=64)
+    tokens = models.PositiveIntegerField()  # compared
+    layers = models.JSONField(default=list)  # [{"layer", "differ": tokens, "experts": of all tokens}]
+    worst = models.JSONField(default=list)  # [[token, layers that differ, the first of them]], most first
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["trace", "checkpoint_hash"], name="comparison_once_per_checkpoint")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trace} against {self.engine_name}"
+
+
 # -- counts of a run, kept beside its traces by tally_actions.py alone; the design is in tallies.py -------------------------
 
 

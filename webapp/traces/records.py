@@ -76,6 +76,18 @@ class ReplayedTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class NewComparison:
+    """A trace's own routing against a replay's; `layers` and `worst` as the columns of RoutingComparison document them."""
+
+    trace_id: int
+    engine_name: str
+    checkpoint_hash: str
+    tokens: int
+    layers: list[dict[str, int]]
+    worst: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class NewVerdict:
     """One judgement to be added; `value` is correct, wrong or undecidable."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from webapp.accounts.actions import record
@@ -12,8 +13,8 @@ from webapp.engines.models import Engine, EngineKind
 from webapp.jobs import actions as jobs
 from webapp.jobs.models import FINISHED_STATES, Job, JobKind
 from webapp.traces import tally_actions
-from webapp.traces.models import Run, RunTotals, Trace
-from webapp.traces.records import ReplayedTrace
+from webapp.traces.models import RoutingComparison, Run, RunTotals, Trace
+from webapp.traces.records import NewComparison, ReplayedTrace
 
 
 @transaction.atomic
@@ -73,3 +74,18 @@ def save_replays(replays: Sequence[ReplayedTrace]) -> int:
             RunTotals.objects.select_for_update().get(pk=trace.run_id)  # the lock of all counts of the run
             tally_actions.add_load(trace.run_id, [replay.tokens.load])
     return saved
+
+
+def save_comparisons(comparisons: Sequence[NewComparison]) -> None:
+    """Keep what replays found against traces' own routing; a trace has one comparison with a checkpoint, and keeps the first."""
+    now = timezone.now()
+    RoutingComparison.objects.bulk_create(
+        [
+            RoutingComparison(
+                trace_id=one.trace_id, engine_name=one.engine_name, checkpoint_hash=one.checkpoint_hash, tokens=one.tokens,
+                layers=one.layers, worst=one.worst, created_at=now,
+            )
+            for one in comparisons
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from webapp.engines.models import Engine, EngineKind
 from webapp.jobs.models import Job, JobKind, JobState
-from webapp.traces.models import Trace
+from webapp.traces.models import RoutingComparison, Trace
 from webapp.traces.tokenstore import ShardMeta
 
 # where a trace's provenance says that its tokens are replayed
@@ -26,6 +26,28 @@ class Replay:
     engines: list[Engine]
     has_tokens: bool
     has_routing: bool
+    comparisons: list["Compared"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRate:
+    """Of the tokens of a trace how many, and how many percent, have another set of experts in a layer; of their experts, how many percent are others."""
+
+    layer: int
+    differ: int
+    percent: float
+    experts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A trace's own routing against an engine's. `worst`: [token, layers that differ, the first of them]."""
+
+    engine: str
+    checkpoint: str
+    tokens: int
+    layers: list[LayerRate]
+    worst: list[list[int]]
 
 
 def replay_of(trace: Trace, store: ShardMeta | None, *, may_ask: bool) -> Replay:
@@ -38,7 +60,26 @@ def replay_of(trace: Trace, store: ShardMeta | None, *, may_ask: bool) -> Replay
         engines=list(local_engines()) if may_ask else [],
         has_tokens=trace.has_tokens,
         has_routing=store is not None and bool(store.layers),
+        comparisons=[_compared(row, store.top_k) for row in _comparisons(trace)] if store is not None else [],
     )
+
+
+def _comparisons(trace: Trace) -> QuerySet[RoutingComparison]:
+    return RoutingComparison.objects.filter(trace=trace).order_by("-created_at", "-pk")
+
+
+def _compared(row: RoutingComparison, top_k: int) -> Compared:
+    tokens = max(row.tokens, 1)
+    rates = [
+        LayerRate(
+            each["layer"],
+            each["differ"],
+            percent=100 * each["differ"] / tokens,
+            experts=100 * each["experts"] / (tokens * max(top_k, 1)),
+        )
+        for each in row.layers
+    ]
+    return Compared(row.engine_name, row.checkpoint_hash[:HASH_SHOWN], row.tokens, rates, row.worst)
 
 
 def local_engines() -> QuerySet[Engine]:

@@ -1,5 +1,6 @@
 """Replay in a real browser: a trace that came without tokens gets them by key, the page says whose they are; without scripts; sound at both widths."""
 
+import re
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import expect
 from tests.webapp.traces import factories as make
 from tests.workers import checkpoint
 from webapp.jobs.models import Job, JobState
-from webapp.traces.models import Trace
+from webapp.traces.models import RoutingComparison, Trace
 from workers import stages
 from workers.registering import register
 
@@ -84,6 +85,21 @@ def test_without_scripts(open_page, trace):
     page.reload()
     expect(page.locator("#replayed")).to_contain_text(SAID)
     expect(page.locator(".kind-think [data-text]")).to_contain_text("12 and 30.")
+
+
+def test_routing_of_its_own_is_compared_and_a_token_opens_from_the_table(open_page, engine):
+    routed = make.trace(make.run(), make.problem(), "<think>12 and 30</think>42", tokens=True)
+    layers = [{"layer": layer, "differ": 3, "experts": 4} for layer in (1, 2, 3)]
+    RoutingComparison.objects.create(
+        trace=routed, engine_name="random", checkpoint_hash="abc", tokens=12, layers=layers, worst=[[8, 2, 3]],
+        created_at=make.NOW,
+    )  # fmt: skip
+    page = open_page(address(routed))
+    expect(page.locator("#replay tbody tr")).to_have_count(3)
+    page.get_by_role("link", name="8 (2 layers)").press("Enter")
+    expect(page).to_have_url(re.compile(r"token=8&layer=3"))
+    expect(page.locator("#layer-words")).to_have_text("layer 3 (3 of 3)")
+    expect(page.locator("#inspector-title")).to_contain_text("token 8 of")
 
 
 def test_a_run_as_a_whole(open_page, trace):

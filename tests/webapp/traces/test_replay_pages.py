@@ -6,7 +6,7 @@ from django.urls import reverse
 from tests.webapp.traces import factories as make
 from webapp.accounts.models import AuditEvent
 from webapp.jobs.models import Job, JobKind, JobState
-from webapp.traces.models import Trace
+from webapp.traces.models import RoutingComparison, Trace
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +115,19 @@ def test_replayed_tokens_are_called_so(as_editor, routed, engine):
         in text
     )
     assert "Replay again with another engine" in text
+
+
+def test_a_comparison_is_a_table_by_layer_with_its_tokens_linked(as_editor, routed, engine):
+    assert "Compare it with an engine" in page(as_editor, routed)
+    RoutingComparison.objects.create(
+        trace=routed, engine_name="<b>tiny</b>", checkpoint_hash="abcdef0123456789", tokens=200, created_at=make.NOW,
+        layers=[{"layer": 1, "differ": 50, "experts": 60}, {"layer": 3, "differ": 0, "experts": 0}], worst=[[7, 1, 1]],
+    )  # fmt: skip
+    text = page(as_editor, routed)
+    assert "Against &lt;b&gt;tiny&lt;/b&gt; (abcdef012345)" in text
+    row = '<th scope="row">1</th><td class="number">50</td><td class="number">25.0</td><td class="number">15.0</td>'
+    assert row in text
+    assert '<a href="?token=7&amp;layer=1">7 (1 layer)</a>' in text
 
 
 def test_a_run_is_replayed_as_a_whole(as_editor, bare, engine):
