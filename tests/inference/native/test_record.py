@@ -6,6 +6,8 @@ import torch
 
 from inference import native
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 def routing(layers: int, rows: int, chosen: int, experts: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(layers + rows)
