@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from webapp.traces import maps, tokenstore, wire
+from webapp.traces import maps, tokenstore, windows, wire
 from webapp.traces.models import Trace
 
 
@@ -35,9 +35,11 @@ def tokens(request: HttpRequest, trace_id: int) -> HttpResponseBase:
         return _refuse(str(error), HTTPStatus.BAD_REQUEST)
 
     def body() -> bytes:
-        window, meta = tokenstore.read_with_meta(
-            trace.store_path, trace.store_row_group or 0, count, start, stop, layer=layer
-        )
+        place = (trace.store_path, trace.store_row_group or 0, count, start, stop)
+        if isinstance(layer, int):
+            window, meta = windows.one_layer(*place, layer=layer)
+        else:
+            window, meta = tokenstore.read_with_meta(*place, layer=layer)
         return wire.encode(window, meta, start=start, count=count)
 
     return _kept(request, f"{etag(trace)}-{start}-{stop}-{layer}", body)

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from tests.webapp.traces import factories as make
-from webapp.traces import tokenstore
+from webapp.traces import tokenstore, windows
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +80,27 @@ def test_the_routing_of_one_layer_or_of_none(member, group_of_three):
     other = member.get(f"{address}?start=0&stop=9&layer=none", headers={"If-None-Match": bare["ETag"]})
     assert other.status_code == 304
     assert member.get(f"{address}?start=0&stop=9&layer=2", headers={"If-None-Match": bare["ETag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 9), (1000, 1100), (1023, 2048), (2048, 2049), (0, 2049)])
+def test_one_layer_is_the_same_from_windows_that_are_kept(store, start, stop):
+    """Over the borders of row groups, and with the last token, which alone in its row group has no routing."""
+    text = "ab " * 1023 + "c"
+    arrays = make.token_arrays("", text)
+    assert len(arrays) == 2048
+    arrays = make.token_arrays("", text + " ")
+    assert len(arrays) == 2049
+    meta = tokenstore.ShardMeta([1, 2, 3], 16, 2, "test")
+    place = tokenstore.write_shard("runs/1/kept.parquet", [arrays], meta)[0]
+    for _ in range(2):
+        got, held = windows.one_layer(place.path, place.row_group, place.count, start, stop, layer=2)
+        wanted, same = tokenstore.read_with_meta(place.path, place.row_group, place.count, start, stop, layer=2)
+        assert (held, got.routing_count) == (same, wanted.routing_count)
+        np.testing.assert_array_equal(got.text_end, wanted.text_end)
+        if wanted.expert_ids is not None:
+            n = wanted.routing_count
+            np.testing.assert_array_equal(got.expert_ids[:n], wanted.expert_ids[:n])
+            np.testing.assert_array_equal(got.gate_weights[:n], wanted.gate_weights[:n])
 
 
 @pytest.mark.parametrize(("layer", "status"), [("x", 400), ("-1", 400), ("99", 410)])

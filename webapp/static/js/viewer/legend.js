@@ -13,6 +13,7 @@ export class Legend {
   show(name, kind, data, choose) {
     this.element.dataset.overlay = name;
     this.element.replaceChildren();
+    this.element.classList.toggle("measured", kind.form === "scale");
     if (kind.form === "scale") this.scale(kind, data);
     else if (kind.form !== "none") this.names(kind, data, choose);
     if (name === "entropy" && Number.isFinite(data.forksAbove)) this.note(this.words.forks.replace("{value}", number(data.forksAbove, 2)), "forks");

@@ -7,6 +7,7 @@ import { Painter } from "./painter.js";
 
 const NEAR = "600px 0px"; // what lies this far above or below the screen is painted already
 const REST = 350; // milliseconds after which the rest of a layer is fetched, for the legend
+const AT_ONCE = 2048; // tokens of an answer then: one that nobody waits for any more keeps the server little
 const SAMPLE = 20_000; // values that a range is judged by
 
 export { KINDS };
@@ -103,7 +104,7 @@ export class Overlay {
   async complete() {
     const { state, facts } = this;
     try {
-      await facts.tokens.need(state.layer, 0, facts.tokens.count, this.going.signal);
+      await facts.tokens.need(state.layer, 0, facts.tokens.count, this.going.signal, AT_ONCE);
     } catch {
       return; // another layer was chosen, or the legend goes on saying that it counts a part
     }

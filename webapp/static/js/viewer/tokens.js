@@ -68,9 +68,9 @@ export class Tokens {
   }
 
   // Make tokens `from` to `to` of a layer known; resolves at once where they are.
-  async need(id, from, to, signal) {
+  async need(id, from, to, signal, most = MOST) {
     const layer = this.layer(id);
-    for (const [start, stop] of layer.missing(from, to, MOST)) {
+    for (const [start, stop] of layer.missing(from, to, most)) {
       layer.take(await this.fetch(`start=${start}&stop=${stop}&layer=${id}`, signal));
     }
     return layer;
