@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +81,13 @@ class Bench:
         if sent != len(rows) * tokens:
             raise AssertionError(f"{sent} tokens came instead of {len(rows) * tokens}")
         return Rate(sent / (end - began), (sent - early) / max(end - first, 1e-9))
+
+    def steps(self, rows: Sequence[Sequence[int]], tokens: int, *, capture: bool | str) -> list[float]:
+        """Seconds of each of our steps: prefill with the first token, the tokens in between, the last with all records."""
+        params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True)
+        times = [self.clock()]
+        times.extend(self.clock() for _ in self.engine.stream(rows, params, capture=capture, speculate=False))
+        return [end - began for began, end in pairwise(times)]
 
     def prompts(self, batch: int, length: int, number: int) -> list[list[int]]:
         """Random prompts of this round."""
