@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from webapp.accounts.access import MemberRequest
 from webapp.accounts.models import Role
 from webapp.tags import as_list
-from webapp.traces import queries, tokenstore, viewer_words
+from webapp.traces import queries, reading, tokenstore, viewer_words
 from webapp.traces.filters import TraceFilter
 from webapp.traces.models import FindingKind, Trace
 from webapp.traces.panes import bases_of, panes_of
@@ -80,7 +80,6 @@ def detail(request: MemberRequest, trace_id: int) -> HttpResponse:
     store, store_error = _store(trace)
     context = {
         "trace": trace,
-        "panes": panes,
         "place": queries.place_in_group(trace),
         "store": store,
         "store_error": store_error,
@@ -90,7 +89,7 @@ def detail(request: MemberRequest, trace_id: int) -> HttpResponse:
         if trace.completion_tokens and trace.duration_seconds
         else None,
     }
-    return render(request, "traces/detail.html", context)
+    return render(request, "traces/detail.html", context | reading.aids(panes, texts, request.GET))
 
 
 def _store(trace: Trace) -> tuple[tokenstore.ShardMeta | None, str]:

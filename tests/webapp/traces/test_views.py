@@ -225,6 +225,6 @@ def test_a_lost_shard_is_said_and_the_text_stays(member, group_of_three, store):
 def test_the_page_asks_a_fixed_number_of_queries(member, django_assert_num_queries, group_of_three):
     for minute in range(10):
         make.verdict(group_of_three[0], minutes=10 + minute)
-    # session, user, trace, findings, verdicts, place among the samples (4), replay
-    with django_assert_num_queries(10):
+    # session, user, trace, findings, verdicts, place among the samples (4), replay (2)
+    with django_assert_num_queries(11):
         page(member, "traces:detail", group_of_three[0].pk)
