@@ -53,6 +53,7 @@ TABLE = {  # name of the address -> [(method, least role)]
     "traces:tokens": [("get", VIEWER)],
     "traces:map": [("get", VIEWER)],
     "traces:group": [("get", VIEWER)],
+    "traces:compare": [("get", VIEWER)],
     "traces:diff": [("get", VIEWER)],
     "traces:routing": [("get", VIEWER)],
     "traces:expert": [("get", VIEWER)],

@@ -2,7 +2,16 @@
 
 from django.urls import URLPattern, path
 
-from webapp.traces import group_views, import_views, replay_views, routing_views, run_views, token_views, views
+from webapp.traces import (
+    compare_views,
+    group_views,
+    import_views,
+    replay_views,
+    routing_views,
+    run_views,
+    token_views,
+    views,
+)
 
 app_name = "traces"
 urlpatterns: list[URLPattern] = [
@@ -26,5 +35,6 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:run_id>/experts/", routing_views.expert, name="expert"),
     path("runs/<int:run_id>/charts/<slug:name>.<slug:form>", routing_views.run_chart, name="run_chart"),
     path("runs/<int:run_id>/problems/<int:problem_id>/", group_views.group, name="group"),
+    path("runs/compare/", compare_views.compare, name="compare"),
     path("traces/diff/", group_views.diff, name="diff"),
 ]
