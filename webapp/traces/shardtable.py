@@ -173,6 +173,14 @@ def table(trace: TokenArrays, part: slice, of: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=of)
 
 
+def repeating(of: pa.Schema) -> list[str]:
+    """The columns whose values come again, by the path that Parquet gives them: these have a dictionary. For half floats it is a detour: the gate
+    weights of 8,192 tokens in 58 layers were read in about a third of the time without one.
+    """
+    lists = [field.name for field in of if field.name in ROUTED and field.type.value_type != pa.float16()]
+    return ["token_id", *(f"{name}.list.element" for name in lists)]
+
+
 def columns(layer: Layer) -> list[str]:
     """The columns to be read where `layer` is wanted."""
     return [*PLAIN, "accepted"] if layer == "none" else list(COLUMNS)

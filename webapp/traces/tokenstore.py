@@ -47,7 +47,7 @@ def write_shard(path: str, traces: Sequence[TokenArrays], meta: ShardMeta) -> li
     digest = shardtable.digest_of(schema.metadata)
     stored, next_group = [], 0
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(buffer, schema, compression="zstd", use_dictionary=shardtable.repeating(schema)) as writer:
         for trace in traces:
             stored.append(StoredTokens(path, next_group, len(trace), load_of(trace, meta)))
             for start in range(0, len(trace), ROW_GROUP_TOKENS):

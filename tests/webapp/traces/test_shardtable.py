@@ -162,3 +162,11 @@ def test_a_schema_names_its_version(store, tmp_path):
     tokenstore.write_shard(PATH, [full(3)], META)
     said = pq.ParquetFile(tmp_path / "store" / PATH).schema_arrow.metadata
     assert (said[b"sluice_schema_version"], said[b"sluice_n_group"]) == (str(shardtable.SCHEMA_VERSION).encode(), b"4")
+
+
+def test_half_floats_have_no_dictionary_and_what_repeats_has_one(store, tmp_path):
+    tokenstore.write_shard(PATH, [full(900)], META)
+    group = pq.ParquetFile(tmp_path / "store" / PATH).metadata.row_group(0)
+    chunks = [group.column(i) for i in range(group.num_columns)]
+    held = {chunk.path_in_schema.split(".")[0] for chunk in chunks if chunk.has_dictionary_page}
+    assert held == {"token_id", "expert_ids", "swapped", "open_groups"}
