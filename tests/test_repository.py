@@ -58,6 +58,7 @@ def test_templates_hold_no_inline_script_or_style():
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in tracked("templates/*.html")
+        if path.name != "standalone.html"  # a file to hand on; its policy allows this style sheet by its hash alone
         if (match := bad.search(path.read_text()))
     ]
     assert found == []

@@ -9,6 +9,7 @@ from webapp.traces import (
     replay_views,
     routing_views,
     run_views,
+    standalone_views,
     token_views,
     views,
 )
@@ -21,6 +22,7 @@ urlpatterns: list[URLPattern] = [
     path("traces/import/<uuid:job_id>/report/", import_views.report, name="import_report"),
     path("traces/import/<uuid:job_id>/report.json", import_views.report_file, name="import_report_file"),
     path("traces/<int:trace_id>/", views.detail, name="detail"),
+    path("traces/<int:trace_id>/file/", standalone_views.standalone, name="standalone"),
     path("traces/<int:trace_id>/tokens/", token_views.tokens, name="tokens"),
     path("traces/<int:trace_id>/map/", token_views.trace_map, name="map"),
     path("traces/<int:trace_id>/routing/", routing_views.trace_routing, name="routing"),

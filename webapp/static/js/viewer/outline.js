@@ -1,6 +1,6 @@
 // The outline: its links lead to their place and mark it, keys lead from one turning word, step, answer, paragraph to the next.
 // Without this module a link opens the page with the text from its place on.
-import { listen } from "./keys.js";
+import { follow, listen } from "./keys.js";
 import { mark, rangeOf, readingLine, reveal, topOf } from "./place.js";
 
 const { places: rows, words } = JSON.parse(document.getElementById("outline-places").textContent);
@@ -89,6 +89,7 @@ listen({
   ])),
   "}": () => step("paragraph", 1),
   "{": () => step("paragraph", -1),
+  h: () => follow("[data-standalone]"),
 });
 const fold = document.getElementById("outline-fold");
 fold.open = wide.matches; // a column where there is room, a fold on a phone
