@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 _FOLDER = tempfile.mkdtemp(prefix="sluice-tests-")
 os.environ["SLUICE_DATA"] = os.environ.get("SLUICE_TEST_DATA", _FOLDER)
+# compiled once for all rounds of tests, not for each throw-away folder
+os.environ.setdefault("SLUICE_NATIVE_DIR", str(Path(__file__).resolve().parents[1] / "var" / "native"))
 
 from webapp.settings import *  # noqa: E402, F403
 
