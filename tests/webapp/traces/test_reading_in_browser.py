@@ -124,12 +124,20 @@ def test_the_exact_prompt_by_key(open_page, trace):
     expect(page.locator(".kind-prompt[open]")).to_have_count(0)
 
 
+def test_a_trace_is_saved_by_key(open_page, trace):
+    page = open_page(address(trace))
+    ready(page)
+    with page.expect_download() as saved:
+        page.keyboard.press("h")
+    assert saved.value.suggested_filename == f"trace-{trace.pk}.html"
+
+
 def test_the_help_lists_every_key(open_page, trace):
     page = open_page(address(trace))
     ready(page)
     page.keyboard.press("?")
     keys = page.locator("#help kbd").all_text_contents()
-    assert {"w", "W", "j", "J", "a", "A", "{", "}", "f", "F", "q", "v"} <= set(keys)
+    assert {"w", "W", "j", "J", "a", "A", "{", "}", "f", "F", "h", "q", "v"} <= set(keys)
 
 
 def test_on_a_phone_the_outline_is_a_fold(open_page, trace):
