@@ -43,6 +43,12 @@ def sound(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def press(page, key):
+    """Press `key` when the page's modules listen: they run before it has loaded."""
+    page.wait_for_load_state("load")
+    page.keyboard.press(key)
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")])
 def test_pages_are_sound(open_page, run, width, scheme):
     last = run.traces.order_by("-pk").first()
@@ -60,7 +66,7 @@ def test_from_a_runs_chart_to_a_token(open_page, run):
     page = open_page(reverse("traces:run", args=[run.pk]))
     page.locator("#chart-expert-load tbody a").nth(1).click()
     expect(page.locator("h1")).to_have_text(re.compile(r"Expert \d+ of layer 2"))
-    page.keyboard.press("]")
+    press(page, "]")
     expect(page.locator("h1")).to_have_text(re.compile(r"Expert \d+ of layer 3"))
     page.locator(".example").first.click()
     expect(page).to_have_url(re.compile(r"/traces/\d+/\?overlay=gate&layer=3&expert=\d+&token=\d+"))
@@ -77,9 +83,9 @@ def test_routing_page_counts_on_and_changes_layer(open_page, run, monkeypatch):
     expect(page.locator("tr.chosen th")).to_have_text("1")
     page.locator("th a", has_text="3").first.click()
     expect(page.locator("tr.chosen th")).to_have_text("3")
-    page.keyboard.press("[")
+    press(page, "[")
     expect(page.locator("tr.chosen th")).to_have_text("2")
-    page.keyboard.press("]")
+    press(page, "]")
     expect(page.locator("tr.chosen th")).to_have_text("3")
     page.locator(".expert-grid a").nth(2).click()
     expect(page).to_have_url(re.compile(r"overlay=gate&layer=3&expert=2"))
