@@ -47,6 +47,15 @@ export class Find {
     else this.show();
   }
 
+  // The text has been built anew: the same places again, and the same one of them.
+  again() {
+    const { current } = this;
+    this.search();
+    if (current < 0 || current >= this.ranges.length) return;
+    this.current = current - 1;
+    this.next(1);
+  }
+
   // Places may run over several spans, so the text nodes of a pane are searched as one text.
   collect(pane, needle) {
     const walker = document.createTreeWalker(pane, NodeFilter.SHOW_TEXT, (node) =>

@@ -158,7 +158,7 @@ async function startTokens() {
   clearTimeout(slow);
   bar.hidden = true;
   if (!overlays().includes(state.overlay)) state.overlay = defaults.overlay;
-  if (find.field.value) find.search(); // the text has been put into chunks
+  if (find.field.value) find.again(); // the text has been put into chunks
   const { panes, walk } = instruments;
   if (state.token !== null) walk.go(state.token);
   if (walk.reachable === null && panes.ends) {
