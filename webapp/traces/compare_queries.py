@@ -1,8 +1,8 @@
 """Two runs over the same problems: how often each solves them, what was gained, what was lost.
 
 A problem is the same where its stable hash is (`Problem.key`), be it in one set or in two. The figures come from the counts that runs keep by
-problem (tallies.py), joined in the database; no trace is read, so 100,000 of them cost what their problems cost. It is SQL written out
-because the join is on a column of a third table, which the ORM can only say as one lookup a row. SQLite and PostgreSQL both run it.
+problem (tallies.py), added up in the database; no trace is read, so 100,000 of them cost what their problems cost. It is SQL written out:
+one pass that groups both runs' rows by hash. A join of the two was tried and left: on tables without statistics PostgreSQL ran it for minutes.
 
 Left out: whether one problem's difference is more than chance. With few samples it often is not; the sign test is over all problems.
 """
@@ -19,22 +19,26 @@ from webapp.traces.models import Run, RunProblem
 
 FATES = {"gained": _("gained"), "lost": _("lost"), "same": _("same"), "unjudged": _("not judged in both")}
 ORDERS = {"problem": _("Problem"), "a": _("Before"), "b": _("After"), "change": _("Change")}
-_SIDE = """
-    SELECT p."key" AS hash, MIN(p.id) AS problem_id, MIN(rp.position) AS position, SUM(rp.judged) AS judged, SUM(rp.correct) AS correct
-    FROM traces_runproblem rp JOIN problems_problem p ON p.id = rp.problem_id
-    WHERE rp.run_id = %s AND rp.samples > 0 AND p.prompt <> '' GROUP BY p."key"
-"""  # a question that was not recorded is no question in common
-_PAIRS = f"""
-    WITH a AS ({_SIDE}), b AS ({_SIDE}), pairs AS (
-        SELECT a.position AS position, a.problem_id AS a_problem, b.problem_id AS b_problem,
-            a.judged AS a_judged, a.correct AS a_correct, b.judged AS b_judged, b.correct AS b_correct,
-            1.0 * a.correct / NULLIF(a.judged, 0) AS a_share, 1.0 * b.correct / NULLIF(b.judged, 0) AS b_share,
-            CASE WHEN a.judged = 0 OR b.judged = 0 THEN 'unjudged'
-                WHEN b.correct * a.judged > a.correct * b.judged THEN 'gained'
-                WHEN b.correct * a.judged < a.correct * b.judged THEN 'lost'
+_PAIRS = """
+    WITH sides AS (
+        SELECT p."key" AS hash, p.id AS problem_id, rp.position AS position, rp.judged AS judged, rp.correct AS correct,
+            CASE WHEN rp.run_id = %s THEN 1 ELSE 0 END AS is_a
+        FROM traces_runproblem rp JOIN problems_problem p ON p.id = rp.problem_id
+        WHERE rp.run_id IN (%s, %s) AND rp.samples > 0 AND p.prompt <> ''
+    ), sums AS (
+        SELECT MIN(CASE WHEN is_a = 1 THEN position END) AS position,
+            MIN(CASE WHEN is_a = 1 THEN problem_id END) AS a_problem, MIN(CASE WHEN is_a = 0 THEN problem_id END) AS b_problem,
+            SUM(CASE WHEN is_a = 1 THEN judged ELSE 0 END) AS a_judged, SUM(CASE WHEN is_a = 1 THEN correct ELSE 0 END) AS a_correct,
+            SUM(CASE WHEN is_a = 0 THEN judged ELSE 0 END) AS b_judged, SUM(CASE WHEN is_a = 0 THEN correct ELSE 0 END) AS b_correct
+        FROM sides GROUP BY hash HAVING COUNT(DISTINCT is_a) = 2
+    ), pairs AS (
+        SELECT sums.*, 1.0 * a_correct / NULLIF(a_judged, 0) AS a_share, 1.0 * b_correct / NULLIF(b_judged, 0) AS b_share,
+            CASE WHEN a_judged = 0 OR b_judged = 0 THEN 'unjudged'
+                WHEN b_correct * a_judged > a_correct * b_judged THEN 'gained'
+                WHEN b_correct * a_judged < a_correct * b_judged THEN 'lost'
                 ELSE 'same' END AS fate
-        FROM a JOIN b ON a.hash = b.hash)
-"""  # noqa: S608  # put together from constants
+        FROM sums)
+"""  # a question that was not recorded is no question in common
 _SUMMARY = f"{_PAIRS} SELECT fate, COUNT(*), SUM(a_share), SUM(b_share) FROM pairs GROUP BY fate"  # noqa: S608
 _ROWS = f"""
     {_PAIRS} SELECT a_problem, b_problem, a_judged, a_correct, b_judged, b_correct, fate FROM pairs WHERE %s IN ('', fate)
@@ -102,7 +106,7 @@ def summary(a: Run, b: Run) -> Summary:
     """The figures of a comparison, in three queries."""
     counts = dict.fromkeys(FATES, 0)
     sums = [0.0, 0.0]
-    for fate, n, share_a, share_b in _ask(_SUMMARY, [a.pk, b.pk]):
+    for fate, n, share_a, share_b in _ask(_SUMMARY, [a.pk, a.pk, b.pk]):
         counts[fate] = int(n)
         if fate != "unjudged":
             sums = [sums[0] + float(share_a), sums[1] + float(share_b)]
@@ -120,7 +124,7 @@ class Pairs:
     """The problems that two runs have in common, of one fate ("" for all), in an order of `_ORDER_BY`; for a paginator."""
 
     def __init__(self, a: Run, b: Run, *, fate: str, sort: str, count: int) -> None:
-        self._runs, self._fate, self._count = [a.pk, b.pk], fate, count
+        self._runs, self._fate, self._count = [a.pk, a.pk, b.pk], fate, count
         self._order = _ORDER_BY.get(sort, _ORDER_BY["problem"])
 
     def __len__(self) -> int:
