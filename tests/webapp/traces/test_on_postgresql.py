@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SAME_TESTS = ["test_filters.py", "test_views.py", "test_group_pages.py", "test_compare.py"]
+SAME_TESTS = ["test_filters.py", "test_views.py"]
 
 
 @pytest.fixture
