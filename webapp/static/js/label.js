@@ -57,6 +57,15 @@ function onKey(event) {
   if (press(event.key)) event.preventDefault();
 }
 
+// While a save is on its way every letter waits for it, before anyone else on the page takes it for a command.
+function hold(event) {
+  if (!sending || event.key.length !== 1 || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+  waiting.push(event.key);
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
 // A datalist completes a whole field; ours holds several words, so the suggestions carry the words before the last one.
 function suggest(field) {
   const list = field.list;
@@ -81,13 +90,15 @@ function showKeys() {
 function catchUp() {
   const keys = waiting.splice(0);
   while (keys.length) {
-    press(keys.shift());
+    const key = keys.shift();
+    if (!press(key)) document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); // the page's own
     if (!sending && isTyping(document.activeElement)) document.activeElement.value += keys.splice(0).join("");
   }
 }
 
 const isOurs = (event) => event.target.closest?.("[data-label-form]") || event.detail?.elt?.closest?.("[data-label-form]");
 
+document.addEventListener("keydown", hold, true);
 document.addEventListener("keydown", onKey);
 document.addEventListener("input", (event) => {
   if (event.target.matches?.("[data-label='tags']")) suggest(event.target);
