@@ -37,6 +37,7 @@ export class Find {
   }
 
   search() {
+    clearTimeout(this.timer); // whoever did not wait for it is not sent back by it
     const needle = this.field.value;
     this.searched = needle;
     this.ranges = [];
